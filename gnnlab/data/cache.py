@@ -1,0 +1,76 @@
+"""Content-addressed cache of stores: built once, by one process, found by everyone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pooch
+from filelock import FileLock
+
+from gnnlab.data.store import GraphStore
+from gnnlab.errors import IntegrityError, SourceError
+
+__all__ = ["cache_root", "cached_store", "content_key"]
+
+
+def cache_root(root: str | Path | None = None) -> Path:
+    """Where files and stores are kept: ``root``, else ``GNNLAB_CACHE``, else the user's cache directory."""
+    return Path(root or os.environ.get("GNNLAB_CACHE") or pooch.os_cache("gnnlab"))
+
+
+def content_key(*parts: Any) -> str:
+    """Sixteen hexadecimal digits that change when any part changes (JSON values)."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def cached_store(key: str, build: Callable[[], GraphStore], root: str | Path | None = None) -> GraphStore:
+    """The store saved under ``key``; built, saved and returned if there is none.
+
+    Two processes that want the same store build it once: the second waits. A store whose bytes changed on
+    disk is rebuilt, with a warning, never used.
+
+    Args:
+        key: Content address (see :func:`content_key`), usable as a directory name.
+        build: Makes the store.
+        root: Cache directory; see :func:`cache_root`.
+
+    Raises:
+        SourceError: the cache directory cannot be written.
+    """
+    base = cache_root(root) / "stores"
+    path = base / key
+    found = _load(path)
+    if found is not None:
+        return found
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        with FileLock(base / f".{key}.lock"):
+            found = _load(path)
+            if found is None:
+                build().save(path)
+                found = GraphStore.load(path)
+            return found
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"the cache cannot be written: {error.strerror or error}",
+            where=str(base),
+            hint="set GNNLAB_CACHE to a directory with room that you may write to",
+        ) from error
+
+
+def _load(path: Path) -> GraphStore | None:
+    if not path.is_dir():
+        return None
+    try:
+        return GraphStore.load(path)
+    except IntegrityError as error:
+        warnings.warn(f"rebuilding a damaged store: {error}", stacklevel=3)
+        return None

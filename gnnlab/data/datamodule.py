@@ -1,0 +1,120 @@
+"""GraphDataModule: a dataset, its transforms and its split, as Lightning wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from gnnlab.data.load import load_dataset
+from gnnlab.data.loader import GraphLoader
+from gnnlab.data.store import GraphStore
+from gnnlab.data.task import TaskSpec
+from gnnlab.errors import ConfigError
+from gnnlab.transform import Compose, Transform
+
+__all__ = ["GraphDataModule"]
+
+
+class GraphDataModule(LightningDataModule):
+    """Loaders over the splits of one dataset; batches are assembled on the trainer's device.
+
+    A node task on a single graph yields that graph at every step; the masks tell the stages apart.
+
+    Args:
+        dataset: Name of a card (``gnnlab datasets list``).
+        transforms: Applied in order, once, to the whole dataset, and cached.
+        batch_size: Graphs per training batch.
+        eval_batch_size: Graphs per evaluation batch; ``batch_size`` by default.
+        split: Split scheme of the card; its default by default.
+        fold: Fold of the scheme.
+        seed: Seed of the order of the training graphs.
+        in_device_memory: Keep the store on the trainer's device; ``None`` does so if it takes less than a
+            quarter of the free memory there.
+        root: Cache directory; see :func:`gnnlab.data.cache.cache_root`.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        transforms: Sequence[Transform] = (),
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        split: str | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        in_device_memory: bool | None = None,
+        root: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.dataset, self.transforms = dataset, tuple(transforms)
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.split, self.fold, self.seed = split, fold, seed
+        self.in_device_memory, self.root = in_device_memory, root
+        self._store: GraphStore | None = None
+
+    @property
+    def store(self) -> GraphStore:
+        """The transformed dataset with the chosen split; loaded on first use."""
+        if self._store is None:
+            transform = Compose(self.transforms) if self.transforms else None
+            self._store = load_dataset(
+                self.dataset, split=self.split, fold=self.fold, transform=transform, root=self.root
+            )
+        return self._store
+
+    @property
+    def task(self) -> TaskSpec:
+        task = self.store.task
+        if task is None:
+            raise ConfigError("the dataset states no task", where=self.dataset)
+        return task
+
+    def prepare_data(self) -> None:
+        """Download, build and cache in one process before the others look."""
+        _ = self.store
+
+    def setup(self, stage: str | None = None) -> None:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if device.type != "cpu" and self._belongs_on(device):
+            self._store = self.store.to(device)
+
+    def train_dataloader(self) -> GraphLoader:
+        return self._loader("train", self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> GraphLoader | list:
+        return self._loader("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> GraphLoader | list:
+        return self._loader("test", self.eval_batch_size)
+
+    def predict_dataloader(self) -> GraphLoader:
+        return self._loader("test", self.eval_batch_size)
+
+    def _loader(self, stage: str, batch_size: int, shuffle: bool = False) -> GraphLoader | list:
+        index = self._indices(stage)
+        if index is not None and not index.numel():
+            # Lightning skips a stage without loaders; training without graphs cannot mean anything.
+            if stage == "train":
+                raise ConfigError("the training split is empty", where=self.dataset)
+            return []
+        world = (
+            {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size} if self.trainer else {}
+        )
+        if len(self.store) == 1:
+            world = {}
+        return GraphLoader(self.store, batch_size, index=index, shuffle=shuffle, seed=self.seed, **world)
+
+    def _indices(self, stage: str) -> Tensor | None:
+        """Graphs of a stage; ``None`` for the whole of a single-graph dataset."""
+        store = self.store
+        if len(store) == 1 and f"{stage}_mask" in store.columns:
+            return None
+        return store.splits.get(stage, torch.empty(0, dtype=torch.long))
+
+    def _belongs_on(self, device: torch.device) -> bool:
+        if self.in_device_memory is not None or device.type != "cuda":
+            return bool(self.in_device_memory)
+        return 4 * self.store.nbytes < torch.cuda.mem_get_info(device)[0]

@@ -1,0 +1,169 @@
+"""The adjacency every kernel reads: compressed rows of incoming edges, and the transpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gnnlab.errors import GraphError
+
+__all__ = ["CSR", "as_csr"]
+
+_INT32_MAX = 2**31 - 1
+
+
+class CSR:
+    r"""Edges of a graph grouped by destination, together with the same edges grouped by source.
+
+    Row ``v`` holds the edges :math:`u \to v`: their sources are ``src[ptr[v]:ptr[v + 1]]``. The transposed
+    pair ``(ptr_t, dst)`` groups the same edges by source and serves the backward pass of every kernel, so
+    no kernel ever needs an atomic. Immutable; build it once per batch, or let the store deliver it.
+
+    Edge data (weights, features) always stays in the caller's edge order: ``eid`` maps a slot of the
+    destination-sorted layout to the caller's edge, ``eid_t`` a slot of the source-sorted layout.
+
+    Args:
+        ptr: [N + 1] int32, first slot of every destination row.
+        src: [E] int32, source node of every slot.
+        ptr_t: [N + 1] int32, first slot of every source row.
+        dst: [E] int32, destination node of every transposed slot.
+        eid_t: [E] int32, caller's edge of every transposed slot.
+        eid: [E] int32, caller's edge of every slot; ``None`` if the caller's edges are destination-sorted.
+
+    Example:
+        >>> adj = CSR.from_edge_index(torch.tensor([[0, 1, 2], [1, 0, 0]]), num_nodes=3)
+        >>> adj.ptr.tolist(), adj.src.tolist()
+        ([0, 2, 3, 3], [1, 2, 0])
+    """
+
+    __slots__ = ("_rows", "dst", "eid", "eid_t", "ptr", "ptr_t", "src")
+
+    def __init__(
+        self, ptr: Tensor, src: Tensor, ptr_t: Tensor, dst: Tensor, eid_t: Tensor, eid: Tensor | None = None
+    ) -> None:
+        fields = {
+            "ptr": ptr,
+            "src": src,
+            "ptr_t": ptr_t,
+            "dst": dst,
+            "eid_t": eid_t,
+            "eid": eid,
+            "_rows": None,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"CSR is immutable; build a new one instead of setting '{name}'")
+
+    @classmethod
+    def from_edge_index(cls, edge_index: Tensor, num_nodes: int) -> CSR:
+        """Sort the edges both ways (stable, so equal endpoints keep the caller's order).
+
+        Args:
+            edge_index: [2, E] integer; source row 0, target row 1.
+            num_nodes: N.
+
+        Raises:
+            GraphError: wrong shape or dtype, more than 2^31 - 1 nodes or edges, or (on the CPU, where
+                looking costs no synchronisation) an endpoint outside ``[0, num_nodes)``.
+        """
+        _check(edge_index, num_nodes)
+        src, dst = edge_index[0], edge_index[1]
+        by_dst, eid = torch.sort(dst, stable=True)
+        by_src, eid_t = torch.sort(src, stable=True)
+        ptr, ptr_t = _row_pointers(by_dst, num_nodes), _row_pointers(by_src, num_nodes)
+        return cls(ptr, src[eid].int(), ptr_t, dst[eid_t].int(), eid_t.int(), eid.int())
+
+    @property
+    def num_nodes(self) -> int:
+        return self.ptr.numel() - 1
+
+    @property
+    def num_edges(self) -> int:
+        return self.src.numel()
+
+    @property
+    def device(self) -> torch.device:
+        return self.ptr.device
+
+    @property
+    def rows(self) -> Tensor:
+        """[E] int32, destination of every slot (computed once, kept)."""
+        if self._rows is None:
+            object.__setattr__(self, "_rows", _expand(self.ptr, self.num_edges))
+        return self._rows
+
+    @property
+    def degree(self) -> Tensor:
+        """[N] int32, number of incoming edges of every node."""
+        return self.ptr.diff()
+
+    @property
+    def edge_index(self) -> Tensor:
+        """[2, E] long, in the caller's edge order."""
+        index = torch.stack([self.src, self.rows]).long()
+        if self.eid is None:
+            return index
+        return torch.empty_like(index).index_copy_(1, self.eid.long(), index)
+
+    def t(self) -> CSR:
+        """The reversed graph; edge data keeps its order."""
+        eid = self.eid
+        if eid is None:
+            eid = torch.arange(self.num_edges, dtype=torch.int32, device=self.device)
+        return CSR(self.ptr_t, self.dst, self.ptr, self.src, eid, self.eid_t)
+
+    def to(self, *args: Any, **kwargs: Any) -> CSR:
+        """Move every tensor; accepts what ``Tensor.to`` accepts except a dtype."""
+        return self._map(lambda t: t.to(*args, **kwargs))
+
+    def pin_memory(self) -> CSR:
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Any) -> CSR:
+        fields = (self.ptr, self.src, self.ptr_t, self.dst, self.eid_t, self.eid)
+        return CSR(*[None if field is None else function(field) for field in fields])
+
+    def __reduce__(self) -> tuple:
+        return CSR, (self.ptr, self.src, self.ptr_t, self.dst, self.eid_t, self.eid)
+
+    def __repr__(self) -> str:
+        return f"CSR(num_nodes={self.num_nodes}, num_edges={self.num_edges}, device='{self.device}')"
+
+
+def as_csr(adj: CSR | Tensor, num_nodes: int) -> CSR:
+    """``adj`` itself if it is a :class:`CSR`, else one built from the ``edge_index`` [2, E]."""
+    return adj if isinstance(adj, CSR) else CSR.from_edge_index(adj, num_nodes)
+
+
+def _row_pointers(sorted_rows: Tensor, num_nodes: int) -> Tensor:
+    bounds = torch.arange(num_nodes + 1, dtype=sorted_rows.dtype, device=sorted_rows.device)
+    return torch.searchsorted(sorted_rows, bounds, out_int32=True)
+
+
+def _expand(ptr: Tensor, num_edges: int) -> Tensor:
+    rows = torch.arange(ptr.numel() - 1, dtype=torch.int32, device=ptr.device)
+    return torch.repeat_interleave(rows, ptr.diff(), output_size=num_edges)
+
+
+def _check(edge_index: Tensor, num_nodes: int) -> None:
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        raise GraphError(
+            f"edge_index must be an integer tensor of shape [2, E], got {list(edge_index.shape)} "
+            f"of {edge_index.dtype}"
+        )
+    if max(num_nodes, edge_index.size(1)) > _INT32_MAX:
+        raise GraphError(
+            f"{num_nodes} nodes and {edge_index.size(1)} edges do not fit 32-bit indices",
+            hint="split the graph, or sample neighbourhoods",
+        )
+    if edge_index.device.type == "cpu" and edge_index.numel():
+        low, high = (int(bound) for bound in torch.aminmax(edge_index))
+        if low < 0 or high >= num_nodes:
+            bad = low if low < 0 else high
+            raise GraphError(
+                f"edge_index holds node {bad}, but the graph has {num_nodes} nodes (0 to {num_nodes - 1})"
+            )
