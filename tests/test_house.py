@@ -1,0 +1,42 @@
+"""The house itself: who may import whom, what importing costs, and that every docstring example runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+import gnnlab
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(gnnlab.__path__, "gnnlab.")
+    if not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name: str) -> None:
+    module = importlib.import_module(name)
+    globs = {**vars(module), "torch": torch, "Data": Data, "Batch": Batch}
+    results = doctest.testmod(module, globs=globs, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert results.failed == 0
+
+
+def test_public_names_exist() -> None:
+    for name in MODULES:
+        module = importlib.import_module(name)
+        missing = [public for public in getattr(module, "__all__", []) if not hasattr(module, public)]
+        assert not missing, f"{name}.__all__ names {missing}"
+
+
+def test_importing_gnnlab_is_free() -> None:
+    code = "import sys, gnnlab; print(sorted({'torch', 'lightning', 'ogb', 'socket', 'requests'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
