@@ -49,4 +49,4 @@ Level: TypeAlias = str
 TaskLevel: TypeAlias = Literal["graph", "node", "link"]
 """What a prediction is made for."""
 
-PathLike: TypeAlias = Union[str, Path]
+PathLike: TypeAlias = str | Path

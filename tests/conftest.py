@@ -31,9 +31,7 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests build and read stores in a cache of their own, shared by the workers of one run."""
     if "GNNLAB_CACHE" not in os.environ:
         root = tmp_path_factory.getbasetemp()
-        os.environ["GNNLAB_CACHE"] = str(
-            (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "cache"
-        )
+        os.environ["GNNLAB_CACHE"] = str((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "cache")
     found = _mirror()
     if found is not None:
         os.environ["GNNLAB_MIRROR"] = str(found)

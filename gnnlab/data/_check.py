@@ -34,9 +34,7 @@ def check_columns(name: str, columns: dict[str, Column], layouts: dict[str, Layo
 def _check_index(name: str, key: str, column: Column, layout: Layout, target: Layout) -> None:
     if not column.data.numel():
         return
-    owner = torch.repeat_interleave(
-        torch.arange(layout.sizes.numel()), layout.sizes, output_size=layout.total
-    )
+    owner = torch.repeat_interleave(torch.arange(layout.sizes.numel()), layout.sizes, output_size=layout.total)
     limit = target.sizes[owner].view(-1, *[1] * (column.data.dim() - 1))
     bad = (column.data < 0) | (column.data >= limit)
     if bad.any():

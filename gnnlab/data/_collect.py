@@ -34,9 +34,7 @@ def columns_from_list(
                 where=name or None,
             )
     layouts = {
-        "node": Layout.from_sizes(
-            torch.tensor([_num_nodes(data, i, name) for i, data in enumerate(data_list)])
-        ),
+        "node": Layout.from_sizes(torch.tensor([_num_nodes(data, i, name) for i, data in enumerate(data_list)])),
         "graph": Layout.from_sizes(torch.ones(len(data_list), dtype=torch.long)),
     }
     if "edge_index" in keys:
@@ -104,15 +102,11 @@ def _level_of(key: str, value: Tensor, layouts: dict[str, Layout]) -> str | None
 
 def _num_nodes(data: Data, i: int, name: str) -> int:
     if not isinstance(data, Data):
-        raise DataError(
-            f"graph {i} is a {type(data).__name__}, not a torch_geometric Data", where=name or None
-        )
+        raise DataError(f"graph {i} is a {type(data).__name__}, not a torch_geometric Data", where=name or None)
     return int(data.num_nodes or 0)
 
 
-def _join(
-    key: str, values: list[Tensor], data_list: Sequence[Data], layouts: dict[str, Layout], name: str
-) -> Column:
+def _join(key: str, values: list[Tensor], data_list: Sequence[Data], layouts: dict[str, Layout], name: str) -> Column:
     cat_dim = data_list[0].__cat_dim__(key, values[0])
     if cat_dim is None:
         values = [value.unsqueeze(0) for value in values]

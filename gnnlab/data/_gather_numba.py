@@ -51,9 +51,7 @@ def adjacency(local: LocalCSR, edge_index: Tensor, node: Span, edge: Span) -> CS
     pointers = np.empty((2, node.total + 1), np.int32)
     edges = np.empty((3, edge.total), np.int32)
     _fill_pointers(local.row_starts.numpy(), node.starts_np, node.counts_np, edge.ptr_np, pointers)
-    _fill_transposed(
-        local.transposed.numpy(), edge.starts_np, edge.counts_np, node.ptr_np, edge.ptr_np, edges
-    )
+    _fill_transposed(local.transposed.numpy(), edge.starts_np, edge.counts_np, node.ptr_np, edge.ptr_np, edges)
     edges[0] = edge_index[0].numpy()
     ptr, slots = torch.from_numpy(pointers), torch.from_numpy(edges)
     return CSR(ptr[0], slots[0], ptr[1], slots[1], slots[2])

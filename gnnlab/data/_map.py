@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,9 +31,7 @@ def take(store: GraphStore, index: Tensor) -> GraphStore:
     for level, layout in store.layouts.items():
         layouts[level] = Layout.from_sizes(layout.sizes[index])
         chosen = layouts[level]
-        rows[level] = ragged_rows(layout.ptr[index], chosen.ptr, chosen.sizes, chosen.total)[0].to(
-            store.device
-        )
+        rows[level] = ragged_rows(layout.ptr[index], chosen.ptr, chosen.sizes, chosen.total)[0].to(store.device)
     columns = {}
     for key, column in store.columns.items():
         increment = None if column.increment is None else column.increment[index]
@@ -42,14 +41,10 @@ def take(store: GraphStore, index: Tensor) -> GraphStore:
         store.adjacency.transposed.index_select(0, rows["edge"]),
     )
     extras = {key: [values[i] for i in index.tolist()] for key, values in store.extras.items()}
-    return store.replace(
-        columns=columns, layouts=layouts, adjacency=adjacency, extras=extras, splits={}, folds={}
-    )
+    return store.replace(columns=columns, layouts=layouts, adjacency=adjacency, extras=extras, splits={}, folds={})
 
 
-def map_store(
-    store: GraphStore, transform: Callable[[Batch], Batch], chunk_nodes: int, progress: bool
-) -> GraphStore:
+def map_store(store: GraphStore, transform: Callable[[Batch], Batch], chunk_nodes: int, progress: bool) -> GraphStore:
     """Transform the union of every chunk; columns the transform did not replace are shared."""
     chunks = _chunks(store.layouts["node"], chunk_nodes)
     shown = track(chunks, description=f"{transform!r}", transient=True, disable=not progress)
@@ -60,9 +55,7 @@ def map_store(
     columns = {key: column for key, column in store.columns.items() if key not in removed}
     layouts = dict(store.layouts)
     for level in parts[0][1]:
-        layouts[level] = Layout.from_sizes(
-            torch.cat([new_layouts[level].sizes for _, new_layouts, _ in parts])
-        )
+        layouts[level] = Layout.from_sizes(torch.cat([new_layouts[level].sizes for _, new_layouts, _ in parts]))
     for key, first in parts[0][0].items():
         data = narrow(torch.cat([new_columns[key].data for new_columns, _, _ in parts]))
         columns[key] = Column(data, first.level, first.dtype, first.indexes, cat_dim=first.cat_dim)
@@ -108,4 +101,4 @@ def _chunks(nodes: Layout, chunk_nodes: int) -> list[Tensor]:
         limit = nodes.ptr[bounds[-1]] + chunk_nodes
         end = int(torch.searchsorted(nodes.ptr, limit, right=True)) - 1
         bounds.append(max(end, bounds[-1] + 1))
-    return [torch.arange(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [torch.arange(low, high) for low, high in pairwise(bounds)]

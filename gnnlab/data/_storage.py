@@ -58,22 +58,16 @@ def load(cls: type[GraphStore], path: Path) -> GraphStore:
     """Read and verify; the tensors stay mapped to the file."""
     manifest_path, tensors_path = path / _MANIFEST, path / _TENSORS
     if not manifest_path.is_file():
-        raise IntegrityError(
-            "no saved store here", where=str(path), hint=f"a store is a directory with {_MANIFEST}"
-        )
+        raise IntegrityError("no saved store here", where=str(path), hint=f"a store is a directory with {_MANIFEST}")
     try:
         manifest = json.loads(manifest_path.read_text())
     except json.JSONDecodeError as error:
         raise IntegrityError("the manifest is not JSON", where=str(manifest_path), hint=_REBUILD) from error
     if manifest.get("format") != FORMAT:
         found = manifest.get("format")
-        raise IntegrityError(
-            f"store format {found}, this version reads {FORMAT}", where=str(path), hint=_REBUILD
-        )
+        raise IntegrityError(f"store format {found}, this version reads {FORMAT}", where=str(path), hint=_REBUILD)
     if not tensors_path.is_file() or _digest(tensors_path) != manifest["sha256"]:
-        raise IntegrityError(
-            "the columns are not the ones that were saved", where=str(tensors_path), hint=_REBUILD
-        )
+        raise IntegrityError("the columns are not the ones that were saved", where=str(tensors_path), hint=_REBUILD)
     return _restore(cls, manifest, load_file(tensors_path))
 
 
@@ -117,9 +111,7 @@ def _manifest(store: GraphStore) -> dict[str, Any]:
     try:
         json.dumps(manifest)
     except TypeError as error:
-        raise ConfigError(
-            f"extras and meta must be JSON values: {error}", where=store.name or None
-        ) from error
+        raise ConfigError(f"extras and meta must be JSON values: {error}", where=store.name or None) from error
     return manifest
 
 
@@ -135,14 +127,10 @@ def _restore(cls: type[GraphStore], manifest: dict[str, Any], tensors: dict[str,
         )
         for key, spec in manifest["columns"].items()
     }
-    layouts = {
-        k.removeprefix("sizes/"): Layout.from_sizes(v) for k, v in tensors.items() if k.startswith("sizes/")
-    }
+    layouts = {k.removeprefix("sizes/"): Layout.from_sizes(v) for k, v in tensors.items() if k.startswith("sizes/")}
     layouts["graph"] = Layout.from_sizes(torch.ones(manifest["graphs"], dtype=torch.long))
     splits = {k.removeprefix("split/"): v for k, v in tensors.items() if k.startswith("split/")}
-    folds: dict[str, list[dict[str, Tensor]]] = {
-        s: [{} for _ in range(n)] for s, n in manifest["folds"].items()
-    }
+    folds: dict[str, list[dict[str, Tensor]]] = {s: [{} for _ in range(n)] for s, n in manifest["folds"].items()}
     for key, index in tensors.items():
         if key.startswith("fold/"):
             scheme, number, part = key.removeprefix("fold/").rsplit("/", 2)

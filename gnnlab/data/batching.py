@@ -38,9 +38,7 @@ def assemble(store: GraphStore, index: Tensor) -> Batch:
         if column.indexes is not None and column.cat_dim == 1:
             batch[key] = gather.indices(column, span, spans[column.indexes].ptr[:-1])
         else:
-            batch[key] = _shifted(
-                gather.rows(column, span), column, span, _offset(column, spans, index), gather
-            )
+            batch[key] = _shifted(gather.rows(column, span), column, span, _offset(column, spans, index), gather)
         slices[key] = span.ptr_cpu
         increments[key] = nothing if column.indexes is None else spans[column.indexes].ptr_cpu[:-1]
         if column.increment is not None:
@@ -82,10 +80,7 @@ def _spans(store: GraphStore, index: Tensor) -> dict[str, Span]:
         # One transfer for all levels.
         flat = torch.cat([counts, starts, ptrs], 1).to(store.device, non_blocking=True)
         moved = flat.split([index.numel(), index.numel(), index.numel() + 1], 1)
-    return {
-        level: Span(moved[1][k], moved[0][k], moved[2][k], ptrs[k], totals[k])
-        for k, level in enumerate(levels)
-    }
+    return {level: Span(moved[1][k], moved[0][k], moved[2][k], ptrs[k], totals[k]) for k, level in enumerate(levels)}
 
 
 def _offset(column: Column, spans: dict[str, Span], index: Tensor) -> Tensor | None:

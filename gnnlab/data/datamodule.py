@@ -100,9 +100,7 @@ class GraphDataModule(LightningDataModule):
             if stage == "train":
                 raise ConfigError("the training split is empty", where=self.dataset)
             return []
-        world = (
-            {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size} if self.trainer else {}
-        )
+        world = {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size} if self.trainer else {}
         if len(self.store) == 1:
             world = {}
         return GraphLoader(self.store, batch_size, index=index, shuffle=shuffle, seed=self.seed, **world)

@@ -73,6 +73,10 @@ class GraphLoader:
         """Itself: Lightning sets the epoch of a loader's sampler before every epoch."""
         return self
 
+    @property
+    def batch_sampler(self) -> None:
+        """Always ``None``: Lightning asks for it wherever there is a sampler."""
+
     def order(self) -> Tensor:
         """[m] graphs of this replica in the order of the current epoch."""
         index = self.index

@@ -183,17 +183,13 @@ class GraphStore:
     def sizes(self, level: Level) -> Tensor:
         """[G] rows of ``level`` in every graph, on the CPU."""
         if level not in self.layouts:
-            raise ConfigError(
-                f"unknown level '{level}'", where=self.name or None, hint=nearest(level, self.layouts)
-            )
+            raise ConfigError(f"unknown level '{level}'", where=self.name or None, hint=nearest(level, self.layouts))
         return self.layouts[level].sizes
 
     def column(self, name: str) -> Tensor:
         """The attribute of all graphs, in its own dtype; index columns count from 0 within each graph."""
         if name not in self.columns:
-            raise ConfigError(
-                f"unknown attribute '{name}'", where=self.name or None, hint=nearest(name, self.columns)
-            )
+            raise ConfigError(f"unknown attribute '{name}'", where=self.name or None, hint=nearest(name, self.columns))
         column = self.columns[name]
         return column.data.to(column.dtype).movedim(0, column.cat_dim)
 
@@ -231,9 +227,7 @@ class GraphStore:
             raise ConfigError(f"unknown split '{scheme}'", where=self.name or None, hint=hint)
         folds = self.folds[scheme]
         if not 0 <= fold < len(folds):
-            raise ConfigError(
-                f"split '{scheme}' has folds 0 to {len(folds) - 1}, not {fold}", where=self.name or None
-            )
+            raise ConfigError(f"split '{scheme}' has folds 0 to {len(folds) - 1}, not {fold}", where=self.name or None)
         if not self._splits_nodes:
             return self.replace(splits=folds[fold])
         columns = dict(self.columns)
@@ -283,9 +277,7 @@ class GraphStore:
             index = index.nonzero().view(-1)
         index = index.long()
         if index.numel() and not (-len(self) <= int(index.min()) and int(index.max()) < len(self)):
-            raise IndexError(
-                f"graph indices between {int(index.min())} and {int(index.max())} of {len(self)} graphs"
-            )
+            raise IndexError(f"graph indices between {int(index.min())} and {int(index.max())} of {len(self)} graphs")
         return torch.where(index < 0, index + len(self), index)
 
 
@@ -297,9 +289,7 @@ def _delivered_dtype(value: Tensor) -> torch.dtype:
     return value.dtype if value.is_floating_point() or value.dtype == torch.bool else torch.long
 
 
-def _sorted_edges(
-    columns: dict[str, Column], layouts: dict[Level, Layout]
-) -> tuple[dict[str, Column], LocalCSR]:
+def _sorted_edges(columns: dict[str, Column], layouts: dict[Level, Layout]) -> tuple[dict[str, Column], LocalCSR]:
     nodes, layout = layouts["node"], layouts["edge"]
     order = destination_order(columns["edge_index"].data, nodes, layout)
     if order is not None:
@@ -326,7 +316,5 @@ def _checked_split(store: GraphStore, key: str, index: Tensor) -> Tensor:
     index = torch.as_tensor(index).long().cpu()
     if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < len(store)):
         bad = int(index.max()) if int(index.max()) >= len(store) else int(index.min())
-        raise DataError(
-            f"split '{key}' holds graph {bad}, but there are {len(store)} graphs", where=store.name or None
-        )
+        raise DataError(f"split '{key}' holds graph {bad}, but there are {len(store)} graphs", where=store.name or None)
     return index

@@ -152,18 +152,15 @@ def _expand(ptr: Tensor, num_edges: int) -> Tensor:
 def _check(edge_index: Tensor, num_nodes: int) -> None:
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
         raise GraphError(
-            f"edge_index must be an integer tensor of shape [2, E], got {list(edge_index.shape)} "
-            f"of {edge_index.dtype}"
+            f"edge_index must be an integer tensor of shape [2, E], got {list(edge_index.shape)} of {edge_index.dtype}"
         )
     if max(num_nodes, edge_index.size(1)) > _INT32_MAX:
         raise GraphError(
             f"{num_nodes} nodes and {edge_index.size(1)} edges do not fit 32-bit indices",
             hint="split the graph, or sample neighbourhoods",
         )
-    if edge_index.device.type == "cpu" and edge_index.numel():
+    if edge_index.device.type == "cpu" and edge_index.numel() and not torch.compiler.is_compiling():
         low, high = (int(bound) for bound in torch.aminmax(edge_index))
         if low < 0 or high >= num_nodes:
             bad = low if low < 0 else high
-            raise GraphError(
-                f"edge_index holds node {bad}, but the graph has {num_nodes} nodes (0 to {num_nodes - 1})"
-            )
+            raise GraphError(f"edge_index holds node {bad}, but the graph has {num_nodes} nodes (0 to {num_nodes - 1})")

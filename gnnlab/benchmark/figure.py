@@ -1,0 +1,104 @@
+"""Pictures of results: means with spreads beside published values, and learning curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gnnlab.benchmark import _format
+from gnnlab.benchmark.comparison import Row
+
+__all__ = ["comparison_figure", "curves_figure"]
+
+# Okabe-Ito, which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#4D4D4D")
+_INK, _QUIET, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
+
+
+def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
+    """One panel per suite: mean, sample standard deviation, every single value, and the published number.
+
+    Args:
+        rows: Rows of one or more suites.
+        title: Heading.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.suite, []).append(row)
+    sizes = [len(group) for group in groups.values()]
+    height = sum(0.46 * size + 1.15 for size in sizes) + 0.75
+    figure = Figure(figsize=(9, height), layout="constrained", facecolor="white")
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[s + 1.6 for s in sizes])[:, 0]
+    for axes, (suite, group) in zip(panels, groups.items(), strict=True):
+        _points(axes, suite, group)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
+    marks = [
+        Line2D([], [], marker="o", color=_COLOURS[0], lw=2, label="ours: mean ± std"),
+        Line2D([], [], marker="o", color=_COLOURS[0], lw=0, ms=4, alpha=0.35, label="single runs"),
+    ]
+    if any(row.published is not None for row in rows):
+        marks.append(Line2D([], [], marker="D", color=_INK, mfc="white", lw=1, label="published: mean ± std"))
+    figure.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def curves_figure(rows: Sequence[Row]) -> Figure:
+    """Training loss and validation metric over epochs, one colour per model, one thin line per run."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
+    for axes, name in zip(figure.subplots(1, 2), ("train/loss", f"val/{rows[0].first.metric}"), strict=True):
+        for row, colour in zip(rows, _cycle(len(rows)), strict=True):
+            curves = [record.curves[name] for record in row.records if record.curves.get(name)]
+            for number, curve in enumerate(curves):
+                values = [math.nan if value is None else value for value in curve]
+                label = row.label if number == 0 else None
+                axes.plot(range(1, len(values) + 1), values, color=colour, lw=1.2, alpha=0.75, label=label)
+        _tidy(axes)
+        axes.set_xlabel("epoch", color=_QUIET)
+        axes.set_title(name, loc="left", fontsize=11, color=_INK)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
+    ordered = list(rows)
+    for place, (row, colour) in enumerate(zip(ordered, _cycle(len(ordered)), strict=True)):
+        ours = row.outcome.sample
+        axes.plot(row.outcome.values, [place] * len(row.outcome.values), "o", ms=4, color=colour, alpha=0.35, mew=0)
+        axes.errorbar(ours.mean, place, xerr=ours.std, fmt="o", color=colour, ms=8, lw=2, capsize=4)
+        label = _format.sample(ours, row.percent)
+        axes.annotate(
+            label,
+            (ours.mean, place),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=colour,
+        )
+        if row.published is not None:
+            published = {"fmt": "D", "color": _INK, "mfc": "white", "ms": 6, "lw": 1, "capsize": 3}
+            axes.errorbar(row.published.mean, place + 0.24, xerr=row.published.std, **published)
+    _tidy(axes)
+    axes.set_yticks(range(len(ordered)), [row.label for row in ordered], fontsize=10)
+    axes.set_ylim(len(ordered) - 0.45, -0.75)
+    axes.margins(x=0.12)
+    axes.set_title(f"{suite}   {_format.metric_title(rows[0])}", loc="left", fontsize=11, color=_INK)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_GRID)
+    axes.grid(axis="x", color=_GRID, lw=0.8)
+    axes.tick_params(length=0, colors=_QUIET)
+    axes.set_axisbelow(True)
+
+
+def _cycle(number: int) -> list[str]:
+    return [_COLOURS[i % len(_COLOURS)] for i in range(number)]

@@ -1,0 +1,1 @@
+"""Speed and memory measured against named peers: what ``gnnlab bench`` runs."""

@@ -1,0 +1,1 @@
+"""The command line: ``gnnlab fit | validate | test | predict | reproduce | report | datasets | doctor | bench``."""

@@ -1,0 +1,136 @@
+"""Eigenpairs of connected Laplacians beyond the trivial one: stacked, threaded and sparse solvers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array, diags_array, eye_array
+from scipy.sparse.linalg import LinearOperator, lobpcg, splu
+from torch import Tensor
+
+from gnnlab.errors import GnnlabError
+from gnnlab.graph._lapack import single_threaded_blas, smallest_eigenpairs
+from gnnlab.graph.buckets import SortedUnion, size_buckets
+
+__all__ = ["nontrivial_pairs"]
+
+_STACKED_LIMIT = 32
+"""Up to this many nodes, one call for a stack of matrices beats one call per matrix on the CPU."""
+
+_CELLS = 1 << 23
+"""Cells of one stack of dense matrices: 64 MB in float64."""
+
+
+def nontrivial_pairs(
+    union: SortedUnion, diagonal: Tensor, constant: Tensor, k: int, dense_limit: int
+) -> tuple[Tensor, Tensor]:
+    """The k smallest eigenpairs of ``diag(diagonal) - A`` orthogonal to ``constant``, for every component.
+
+    Args:
+        union: Connected components by increasing size; weights are the entries of the symmetric A.
+        diagonal: [N] by row.
+        constant: [N] by row, positive; restricted to a component it spans the null space there.
+        k: Pairs per component.
+        dense_limit: Largest component solved as a dense matrix.
+
+    Shapes:
+        returns values [C, k], infinite where a component has fewer pairs, and vectors [N, k] by row.
+    """
+    sizes = union.ptr.diff()
+    values = diagonal.new_full((sizes.numel(), k), torch.inf)
+    vectors = diagonal.new_zeros(diagonal.numel(), k)
+    dense_limit = max(dense_limit, 6 * (k + 4))  # LOBPCG wants far more nodes than vectors
+    if diagonal.is_cuda:
+        routes = [(dense_limit, 1.25, _stacked)]
+    else:
+        routes = [(min(_STACKED_LIMIT, dense_limit), 1.0, _stacked), (dense_limit, 1.25, _threaded)]
+    bounds = torch.tensor([1, *(limit for limit, _, _ in routes)], device=sizes.device)
+    bounds = torch.searchsorted(sizes, bounds, right=True).tolist()
+    for low, high, (_, growth, solve) in zip(bounds[:-1], bounds[1:], routes, strict=True):
+        for first, last in size_buckets(union.ptr[low : high + 1], sizes[low:high], _CELLS, growth):
+            _fill(values, vectors, union, low + first, low + last, diagonal, constant, solve)
+    for place in range(bounds[-1], sizes.numel()):
+        rows = slice(int(union.ptr[place]), int(union.ptr[place + 1]))
+        values[place], vectors[rows] = _sparse(union, rows, diagonal[rows], constant[rows], k)
+    return values, vectors
+
+
+def _fill(
+    values: Tensor,
+    vectors: Tensor,
+    union: SortedUnion,
+    first: int,
+    last: int,
+    diagonal: Tensor,
+    constant: Tensor,
+    solve: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
+) -> None:
+    """Solve components ``[first, last)`` as dense matrices."""
+    begin, end = int(union.ptr[first]), int(union.ptr[last])
+    sizes = union.ptr[first : last + 1].diff()
+    blocks = union.blocks(first, last).neg_()
+    width = blocks.size(1)
+    real = torch.arange(width, device=sizes.device) < sizes[:, None]
+    unit = blocks.new_zeros(real.shape).masked_scatter_(real, constant[begin:end])
+    unit /= unit.norm(dim=1, keepdim=True)
+    corner = blocks.new_zeros(real.shape).masked_scatter_(real, diagonal[begin:end])
+    # No eigenvalue exceeds twice the largest diagonal entry: move the trivial pair and the padding above.
+    above = 2 * corner.amax(1, keepdim=True) + 1
+    blocks.diagonal(dim1=1, dim2=2).add_(corner.where(real, 2 * above))
+    blocks.baddbmm_((unit * above)[:, :, None], unit[:, None, :])
+    count = min(values.size(1), width - 1)
+    found, columns = solve(blocks, sizes, count)
+    missing = torch.arange(count, device=sizes.device) >= sizes[:, None] - 1
+    values[first:last, :count] = found.clamp_(min=0).masked_fill_(missing, torch.inf)
+    vectors[begin:end, :count] = columns.masked_fill_(missing[:, None, :], 0)[real]
+
+
+def _stacked(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    values, vectors = torch.linalg.eigh(blocks)
+    return values[:, :k], vectors[:, :, :k]
+
+
+def _threaded(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    values, vectors = blocks.new_zeros(len(blocks), k), blocks.new_zeros(len(blocks), blocks.size(1), k)
+    matrices, nodes = blocks.numpy(), sizes.tolist()
+    out_values, out_vectors = values.numpy(), vectors.numpy()
+
+    def solve(place: int) -> None:
+        n = nodes[place]
+        pairs = min(k, n - 1)
+        found, rows = smallest_eigenpairs(matrices[place, :n, :n], pairs)
+        out_values[place, :pairs], out_vectors[place, :n, :pairs] = found, rows.T
+
+    with single_threaded_blas(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for _ in pool.map(solve, range(len(nodes))):
+            pass
+    return values, vectors
+
+
+def _sparse(union: SortedUnion, rows: slice, diagonal: Tensor, constant: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    pointers, column, weight = (part.cpu().numpy() for part in union.edges(rows.start, rows.stop))
+    n, degree = rows.stop - rows.start, diagonal.cpu().numpy()
+    laplacian = diags_array(degree) - csr_array((weight, column, pointers), shape=(n, n))
+    typical = degree.mean()
+    shifted = (laplacian + 1e-4 * typical * eye_array(n)).tocsc()
+    start = np.random.default_rng(0).standard_normal((n, k + 4))  # the block finds copies of multiple eigenvalues
+    fixed = constant.cpu().numpy()[:, None]
+    with single_threaded_blas(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence is checked below
+        # Symmetric positive definite, so the pivots may stay on the diagonal.
+        factor = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        inverse = LinearOperator((n, n), matvec=factor.solve, matmat=factor.solve, dtype=np.float64)
+        values, vectors = lobpcg(laplacian, start, M=inverse, Y=fixed, tol=1e-9 * typical, maxiter=300, largest=False)
+    order = np.argsort(values)[:k]
+    values, vectors = values[order], vectors[:, order]
+    residual = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max()
+    if not residual <= 1e-7 * typical:
+        raise GnnlabError(
+            f"LOBPCG stopped at a residual of {residual:.1e} on a component of {n} nodes",
+            hint=f"solve it as a dense matrix with dense_limit={n}, or ask for fewer pairs than {k}",
+        )
+    return torch.from_numpy(values).clamp_(min=0).to(diagonal), torch.from_numpy(vectors).to(diagonal)

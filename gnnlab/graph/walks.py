@@ -1,0 +1,179 @@
+"""Return probabilities of random walks, on a disjoint union of graphs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from gnnlab.errors import ConfigError
+from gnnlab.graph._check import check_union
+from gnnlab.graph.buckets import SortedUnion, size_buckets, sort_union
+from gnnlab.graph.components import breadth_first_layers
+from gnnlab.ops import expand_ptr, ragged_arange
+
+__all__ = ["walk_return_probabilities"]
+
+_SPARSE_CELLS = 1 << 19
+"""Cells of one chunk of walk distributions: 2 MB in float32, so that two of them stay in cache."""
+
+_DENSE_CELLS = {"cpu": 1 << 18, "cuda": 1 << 27}
+"""Cells of one batch of dense transition matrices, by device."""
+
+
+@torch.no_grad()
+def walk_return_probabilities(
+    edge_index: Tensor,
+    ptr: Tensor,
+    steps: int,
+    edge_weight: Tensor | None = None,
+    *,
+    method: str = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    r"""Probability that a random walk from a node is back at it after 1, 2, ..., ``steps`` steps.
+
+    .. math::
+        R_{v,t} = (P^t)_{vv}, \qquad P = D^{-1} A, \quad A_{uv} = \sum_{e = (u \to v)} w_e,
+        \quad D_{uu} = \sum_v A_{uv}
+
+    Edges are walked from source to target, so directed graphs are fine; duplicate edges add up, a
+    self-loop is a step that stays, and a walk ends at a node without outgoing edges (whose row of
+    :math:`P` is zero, so isolated nodes get zeros).
+
+    ``sparse`` multiplies the sparse :math:`P` with a compressed identity. Nodes further than ``steps``
+    apart cannot be confused, so they share a column: columns are numbered along a breadth-first order,
+    modulo the largest number of nodes in ``steps + 1`` consecutive layers. The work is
+    ``steps * E * columns`` with columns at most the size of a component, the memory bounded.
+    ``dense`` multiplies padded matrices; it needs half the products, since
+    :math:`(P^{a+b})_{vv} = \sum_u (P^a)_{vu} (P^b)_{uv}`, each of :math:`n^3`. ``auto`` takes ``dense`` on a
+    GPU if no graph has more than 2048 nodes, and on the CPU for small graphs that have a quarter of all
+    possible edges.
+
+    Args:
+        edge_index: [2, E] long, node ids of the union.
+        ptr: [G + 1] long, first node of every graph.
+        steps: Number of steps, at least 0.
+        edge_weight: [E] non-negative; ones by default.
+        method: ``"auto"``, ``"sparse"`` or ``"dense"``.
+        dtype: Floating type of the computation and the result.
+
+    Shapes:
+        returns [N, steps].
+
+    Raises:
+        GraphError: see the checks of the union.
+        ConfigError: unknown method or negative ``steps``.
+
+    Example:
+        >>> square = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])
+        >>> walk_return_probabilities(square, torch.tensor([0, 4]), steps=4)[0].tolist()
+        [0.0, 0.5, 0.0, 0.5]
+    """
+    if steps < 0:
+        raise ConfigError(f"steps must be at least 0, got {steps}")
+    batch = check_union(edge_index, ptr, edge_weight)
+    weight = _transition(edge_index, batch.numel(), edge_weight, dtype)
+    if steps == 0 or batch.numel() == 0 or weight.numel() == 0:
+        return weight.new_zeros(batch.numel(), steps)
+    if method == "auto":
+        method = _cheaper(edge_index, ptr, batch)
+    if method not in _METHODS:
+        raise ConfigError(f"unknown method '{method}'", hint=f"known: auto, {', '.join(_METHODS)}")
+    return _METHODS[method](edge_index, ptr, batch, weight, steps)
+
+
+def _transition(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Entries of P, one per edge."""
+    source = edge_index[0]
+    if edge_weight is None:
+        weight = torch.ones(source.numel(), dtype=dtype, device=source.device)
+    else:
+        weight = edge_weight.to(dtype)
+    total = weight.new_zeros(num_nodes).index_add_(0, source, weight)
+    return torch.where(total > 0, total.reciprocal(), 0)[source] * weight
+
+
+def _cheaper(edge_index: Tensor, ptr: Tensor, batch: Tensor) -> str:
+    sizes = ptr.diff()
+    if int(sizes.max()) > 2048:
+        return "sparse"
+    if edge_index.is_cuda:
+        return "dense"
+    sparse_work = int(sizes[batch[edge_index[0]]].sum())
+    return "dense" if 4 * sparse_work >= int(sizes.pow(3).sum()) else "sparse"
+
+
+def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
+    component, depth, position = breadth_first_layers(edge_index, batch.numel())
+    width = _columns(component, depth, position, reach=steps)
+    union = sort_union(edge_index, weight, component, position, width)
+    width = width[union.group]
+    column = torch.empty_like(position).index_copy_(0, union.row, position)
+    column %= width[expand_ptr(union.ptr, column.numel())]
+    result = weight.new_empty(batch.numel(), steps)
+    starts, widths = union.ptr.tolist(), width.tolist()
+    for first, last in size_buckets(union.ptr, width, _SPARSE_CELLS):
+        begin, end = starts[first], starts[last]
+        _walk(union, begin, end, widths[last - 1], column[begin:end], result[begin:end])
+    return result[union.row]
+
+
+def _columns(component: Tensor, depth: Tensor, position: Tensor, reach: int) -> Tensor:
+    """[C] long, the largest number of nodes in ``reach + 1`` consecutive layers of every component."""
+    sizes = torch.bincount(component)
+    start = sizes.cumsum(0) - sizes
+    stride = int(depth.max()) + reach + 1
+    key = torch.empty_like(depth).index_copy_(0, start[component] + position, component * stride + depth)
+    window = torch.searchsorted(key, key + reach, right=True) - torch.arange(key.numel(), device=key.device)
+    return torch.zeros_like(sizes).scatter_reduce_(0, key // stride, window, "amax")
+
+
+def _walk(union: SortedUnion, begin: int, end: int, width: int, column: Tensor, result: Tensor) -> None:
+    """Fill ``result`` [rows, steps] for one range of rows, a block of columns at a time."""
+    rows = end - begin
+    pointers, target, weight = union.edges(begin, end)
+    block = min(width, max(16, _SPARSE_CELLS // rows))
+    for low in range(0, width, block):
+        high = min(low + block, width)
+        inside = ((column >= low) & (column < high)).nonzero().squeeze(1)
+        home = inside * (high - low) + column[inside] - low
+        state = weight.new_zeros(rows, high - low)
+        state.view(-1)[home] = 1
+        returns = weight.new_empty(result.size(1), inside.numel())
+        for step in range(result.size(1)):
+            state = embedding_bag(
+                target, state, pointers, mode="sum", per_sample_weights=weight, include_last_offset=True
+            )
+            torch.index_select(state.view(-1), 0, home, out=returns[step])
+        result.index_copy_(0, inside, returns.t())
+
+
+def _dense(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
+    sizes = ptr.diff()
+    position = ragged_arange(sizes, batch.numel())
+    union = sort_union(edge_index, weight, batch, position, sizes)
+    sizes = sizes[union.group]
+    cells = _DENSE_CELLS.get(weight.device.type, _DENSE_CELLS["cpu"])
+    parts = []
+    for first, last in size_buckets(union.ptr, sizes, cells, growth=1.25):
+        returns = _powers(union.blocks(first, last), steps)
+        real = torch.arange(returns.size(1), device=sizes.device) < sizes[first:last, None]
+        parts.append(returns[real])
+    return torch.cat(parts)[union.row]
+
+
+def _powers(transition: Tensor, steps: int) -> Tensor:
+    """Diagonals of the powers of [B, n, n], as [B, n, steps]."""
+    diagonals = [transition.diagonal(dim1=1, dim2=2)]
+    power = transition
+    while len(diagonals) < steps:
+        diagonals.append((power * power.mT).sum(-1))
+        if len(diagonals) < steps:
+            following = power @ transition
+            diagonals.append((following * power.mT).sum(-1))
+            power = following
+    return torch.stack(diagonals, dim=-1)
+
+
+_METHODS = {"sparse": _sparse, "dense": _dense}

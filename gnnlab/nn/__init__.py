@@ -1,0 +1,47 @@
+"""Neural networks on graphs: convolutions, encoders, virtual node, pooling, heads, models."""
+
+from gnnlab.nn.conv import GATConv, GatedGCNConv, GCNConv, GINConv, GINEConv, OGBGCNConv, SAGEConv
+from gnnlab.nn.encoders import (
+    ATOM_CATEGORIES,
+    BOND_CATEGORIES,
+    SUPERPIXEL_STATISTICS,
+    AtomEncoder,
+    BondEncoder,
+    CategoricalEncoder,
+    DeepSetPEEncoder,
+    FeatureEncoder,
+    LinearEncoder,
+    LinearPEEncoder,
+)
+from gnnlab.nn.heads import MLPHead
+from gnnlab.nn.mlp import MLP
+from gnnlab.nn.models import GNN
+from gnnlab.nn.norm import BatchNorm
+from gnnlab.nn.pooling import global_pool
+from gnnlab.nn.virtual_node import VirtualNode
+
+__all__ = [
+    "ATOM_CATEGORIES",
+    "BOND_CATEGORIES",
+    "GNN",
+    "MLP",
+    "SUPERPIXEL_STATISTICS",
+    "AtomEncoder",
+    "BatchNorm",
+    "BondEncoder",
+    "CategoricalEncoder",
+    "DeepSetPEEncoder",
+    "FeatureEncoder",
+    "GATConv",
+    "GCNConv",
+    "GINConv",
+    "GINEConv",
+    "GatedGCNConv",
+    "LinearEncoder",
+    "LinearPEEncoder",
+    "MLPHead",
+    "OGBGCNConv",
+    "SAGEConv",
+    "VirtualNode",
+    "global_pool",
+]

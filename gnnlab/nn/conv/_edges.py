@@ -1,0 +1,109 @@
+"""What several convolutions do with edges."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnnlab.errors import GraphError
+from gnnlab.ops import CSR, aggregate, gather, gine_aggregate, scatter_reduce, segment_reduce
+
+__all__ = ["check_edge_width", "edge_softmax_with_root", "endpoints", "relu_messages", "symmetric_norm"]
+
+
+def endpoints(adj: CSR) -> tuple[Tensor, Tensor]:
+    """Sources and destinations [E] in the caller's edge order, the order of all edge data."""
+    src, dst = adj.edge_index
+    return src, dst
+
+
+def check_edge_width(edge_attr: Tensor, channels: int, conv: str) -> None:
+    """Edge features are added to node states, so both need the same width and a float type."""
+    if edge_attr.dim() != 2 or edge_attr.size(1) != channels or not edge_attr.is_floating_point():
+        raise GraphError(
+            f"{conv} adds edge features to node states of width {channels}, "
+            f"but edge_attr is {list(edge_attr.shape)} of {edge_attr.dtype}",
+            hint="map them with edge_encoder of the layer, or with edge= of the FeatureEncoder",
+        )
+
+
+def relu_messages(x: Tensor, edge_attr: Tensor | None, adj: CSR, edge_weight: Tensor | None) -> Tensor:
+    r"""Row v of the result is :math:`\sum_{u \to v} w_{uv} \, \mathrm{ReLU}(x_u + e_{uv})`.
+
+    Missing edge features count as 0, missing weights as 1.
+    """
+    if edge_attr is None:
+        return aggregate(x.relu(), adj, edge_weight=edge_weight)
+    if edge_weight is None:
+        return gine_aggregate(x, edge_attr, adj)
+    src, dst = endpoints(adj)
+    messages = edge_weight.unsqueeze(-1) * (gather(x, src) + edge_attr).relu()
+    return scatter_reduce(messages, dst, x.size(0), "sum")
+
+
+def symmetric_norm(
+    adj: CSR, edge_weight: Tensor | None, add_self_loops: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
+    r"""Entries of :math:`\hat D^{-1/2} \hat A \hat D^{-1/2}` without building a self-loop.
+
+    With ``add_self_loops`` every node has exactly one loop, of weight 1 or, if loops are among the edges
+    and weighted, of their mean weight. The returned root coefficient makes up the difference between
+    that loop and the ones the edges already hold.
+
+    Returns:
+        [E] coefficient of every edge (caller's order), and [N] coefficient of x_v itself (``None`` without
+        self-loops).
+    """
+    exact = torch.promote_types(dtype, torch.float32)
+    weight = None if edge_weight is None else _to_slots(edge_weight.to(exact), adj)
+    degree = adj.degree.to(exact) if weight is None else segment_reduce(weight, adj.ptr, "sum")
+    missing = _missing_loops(adj, weight, exact) if add_self_loops else None
+    if missing is not None:
+        degree = degree + missing
+
+    connected = degree > 0
+    scale = torch.where(connected, torch.where(connected, degree, 1).rsqrt(), 0)
+    coefficient = gather(scale, adj.src) * gather(scale, adj.rows)
+    if weight is not None:
+        coefficient = coefficient * weight
+    root = None if missing is None else (missing * scale * scale).to(dtype)
+    return _to_edges(coefficient, adj).to(dtype), root
+
+
+def edge_softmax_with_root(logits: Tensor, root: Tensor, adj: CSR) -> tuple[Tensor, Tensor]:
+    """Softmax over the incoming edges of a node and one more entry, its own.
+
+    Args:
+        logits: [E, H] of the edges, in the caller's order.
+        root: [N, H] of the nodes themselves.
+        adj: The edges.
+
+    Returns:
+        [E, H] and [N, H] coefficients; those of a node and its incoming edges sum to 1.
+    """
+    slots = _to_slots(logits, adj)
+    highest = segment_reduce(slots.detach(), adj.ptr, "max").maximum(root.detach())
+    highest = torch.where(adj.degree.unsqueeze(-1) > 0, highest, root.detach())
+    slots, root = (slots - gather(highest, adj.rows)).exp(), (root - highest).exp()
+    total = segment_reduce(slots, adj.ptr, "sum") + root
+    return _to_edges(slots / gather(total, adj.rows), adj), root / total
+
+
+def _to_slots(values: Tensor, adj: CSR) -> Tensor:
+    """Edge data in the order of the CSR's slots."""
+    return values if adj.eid is None else gather(values, adj.eid)
+
+
+def _to_edges(values: Tensor, adj: CSR) -> Tensor:
+    """Slot data in the caller's edge order."""
+    return values if adj.eid is None else torch.empty_like(values).index_copy(0, adj.eid.long(), values)
+
+
+def _missing_loops(adj: CSR, weight: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """[N] weight of the one loop a node shall have, minus the weight of the loops it has."""
+    is_loop = (adj.src == adj.rows).to(dtype)
+    count = segment_reduce(is_loop, adj.ptr, "sum")
+    if weight is None:
+        return 1 - count
+    total = segment_reduce(is_loop * weight, adj.ptr, "sum")
+    return torch.where(count > 0, total / count.clamp(min=1), 1) - total

@@ -1,0 +1,5 @@
+"""Models: what maps a batch to predictions."""
+
+from gnnlab.nn.models.gnn import GNN
+
+__all__ = ["GNN"]

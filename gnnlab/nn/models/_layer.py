@@ -1,0 +1,76 @@
+"""One message-passing layer of a model: convolution, normalisation, activation, dropout, residual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from torch import Tensor, nn
+
+from gnnlab.errors import ConfigError
+from gnnlab.nn._reset import reset
+from gnnlab.nn.models._message_passing import Edges, accepted_arguments, propagate
+
+__all__ = ["Layer", "NormPosition"]
+
+NormPosition: TypeAlias = Literal["pre", "inner", "post"]
+
+
+class Layer(nn.Module):
+    r"""One layer, by position of the normalisation:
+
+    * ``pre``: :math:`x + \mathrm{dropout}(\phi(\mathrm{conv}(\mathrm{norm}(x))))`
+    * ``inner``: :math:`x + \mathrm{dropout}(\phi(\mathrm{norm}(\mathrm{conv}(x))))`
+    * ``post``: :math:`\mathrm{norm}(x + \mathrm{dropout}(\phi(\mathrm{conv}(x))))`
+
+    Args:
+        conv: Factory (in_channels, out_channels) of the convolution.
+        in_channels: Width of the input.
+        out_channels: Width of the output.
+        norm: Factory (channels) of the normalisation; ``None`` for none.
+        norm_position: ``pre``, ``inner`` or ``post``.
+        activation: Factory of :math:`\phi`; ``None`` for none.
+        dropout: Probability of dropping a channel.
+        residual: Whether x is added, where the widths agree.
+    """
+
+    def __init__(
+        self,
+        conv: Callable[[int, int], nn.Module],
+        in_channels: int,
+        out_channels: int,
+        norm: Callable[[int], nn.Module] | None = None,
+        norm_position: NormPosition = "inner",
+        activation: Callable[[], nn.Module] | None = None,
+        dropout: float = 0.0,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.conv = conv(in_channels, out_channels)
+        self.accepted = accepted_arguments(self.conv)
+        width = in_channels if norm_position == "pre" else out_channels
+        norms = {position: nn.Identity() for position in ("pre", "inner", "post")}
+        if norm is not None:
+            norms[norm_position] = norm(width)
+        self.pre_norm, self.norm, self.post_norm = norms["pre"], norms["inner"], norms["post"]
+        self.activation = activation() if activation else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual and in_channels == out_channels
+
+    def reset_parameters(self) -> None:
+        for module in self.children():
+            reset(module)
+
+    def forward(self, x: Tensor, edges: Edges) -> tuple[Tensor, Edges]:
+        out, edge_attr = propagate(self.conv, self.accepted, self.pre_norm(x), edges)
+        if out.size(-1) != self.out_channels:
+            raise ConfigError(
+                f"{type(self.conv).__name__} returned {out.size(-1)} channels where the model asked "
+                f"for {self.out_channels}",
+                hint="attention heads that are concatenated multiply the width: average them (concat=False)",
+            )
+        out = self.dropout(self.activation(self.norm(out)))
+        out = self.post_norm(x + out if self.residual else out)
+        return out, edges if edge_attr is edges.attr else replace(edges, attr=edge_attr)

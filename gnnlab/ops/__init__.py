@@ -1,0 +1,33 @@
+"""The hot path: fused gather and reduce over graphs, segments and edges, on torch alone.
+
+Every function takes a :class:`CSR` or a plain ``edge_index``, is differentiable any number of times, runs
+under ``torch.compile``, and gives the same bits in every run. Empty rows give 0.
+"""
+
+from gnnlab.ops._aggregate import aggregate, sddmm
+from gnnlab.ops._dispatch import BackendStatus, backend_report, use_backend
+from gnnlab.ops._gated import gated_aggregate
+from gnnlab.ops._gine import gine_aggregate
+from gnnlab.ops._ragged import complete_edge_index, expand_ptr, ragged_arange
+from gnnlab.ops._segment import gather, scatter_reduce, segment_reduce
+from gnnlab.ops._softmax import edge_softmax
+from gnnlab.ops.csr import CSR, as_csr
+
+__all__ = [
+    "CSR",
+    "BackendStatus",
+    "aggregate",
+    "as_csr",
+    "backend_report",
+    "complete_edge_index",
+    "edge_softmax",
+    "expand_ptr",
+    "gated_aggregate",
+    "gather",
+    "gine_aggregate",
+    "ragged_arange",
+    "scatter_reduce",
+    "sddmm",
+    "segment_reduce",
+    "use_backend",
+]

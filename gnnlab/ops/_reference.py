@@ -1,0 +1,112 @@
+"""The backend to compare with: every formula written out in float64, one message per edge, slowly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnnlab.ops._layout import Layout
+from gnnlab.ops._ragged import expand_ptr
+
+PURPOSE = "float64 formulas, one message per edge; any device, slow"
+DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+
+
+def unavailable(device: str) -> str | None:
+    return None
+
+
+def spmm(x: Tensor, weight: Tensor | None, mean: bool, layout: Layout) -> Tensor:
+    row, source, edge = _entries(layout)
+    messages = x.double()[source]
+    if weight is not None:
+        messages = messages * weight.double()[edge].unsqueeze(-1)
+    out = _sum(messages, row, layout.num_rows)
+    if mean:
+        out = out / _sum(torch.ones_like(row).double(), row, layout.num_rows).clamp(min=1).view(-1, 1, 1)
+    return out.to(x.dtype)
+
+
+def sddmm(a: Tensor, b: Tensor, layout: Layout) -> Tensor:
+    row, source, edge = _entries(layout)
+    return _in_edge_order((a.double()[row] * b.double()[source]).sum(-1), edge).to(a.dtype)
+
+
+def extremum(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
+    row, num_rows, num_edges = expand_ptr(ptr, idx.size(0)), ptr.size(0) - 1, idx.size(0)
+    messages = x.double()[idx]
+    out = _extreme(messages, row, num_rows, "amax" if largest else "amin")
+    wins = (messages == out[row]) & (messages != (-torch.inf if largest else torch.inf)) | messages.isnan()
+    slot = torch.arange(num_edges, device=x.device).unsqueeze(1).expand_as(messages)
+    first = _extreme(torch.where(wins, slot, num_edges), row, num_rows, "amin")
+    none = (first == num_edges) | (ptr.diff() == 0).unsqueeze(1)
+    return out.to(x.dtype), idx[first.masked_fill(none, 0)].masked_fill(none, -1)
+
+
+def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
+    out = x.new_zeros(num_sources, x.size(1), dtype=torch.float64)
+    kept = torch.where(source < 0, 0, x.double())
+    return out.scatter_add(0, source.clamp(min=0).long(), kept).to(x.dtype)
+
+
+def gine(x: Tensor, edge: Tensor, layout: Layout) -> Tensor:
+    row, source, order = _entries(layout)
+    return _sum((x.double()[source] + edge.double()[order]).relu(), row, layout.num_rows).to(x.dtype)
+
+
+def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    row, source, order = _entries(layout)
+    passed = grad.double()[row].masked_fill(x.double()[source] + edge.double()[order] <= 0, 0)
+    return _sum(passed, source, x.size(0)).to(x.dtype), _in_edge_order(passed, order).to(x.dtype)
+
+
+def gated(x: Tensor, gate: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    row, source, order = _entries(layout)
+    gates = gate.double()[order]
+    num, den = _sum(gates * x.double()[source], row, layout.num_rows), _sum(gates, row, layout.num_rows)
+    return num.to(x.dtype), den.to(x.dtype)
+
+
+def gated_backward(
+    grad_num: Tensor, grad_den: Tensor, x: Tensor, gate: Tensor, layout: Layout
+) -> tuple[Tensor, Tensor]:
+    row, source, order = _entries(layout)
+    passed = grad_num.double()[row]
+    grad_x = _sum(passed * gate.double()[order], source, x.size(0))
+    grad_gate = _in_edge_order(passed * x.double()[source] + grad_den.double()[row], order)
+    return grad_x.to(x.dtype), grad_gate.to(x.dtype)
+
+
+def softmax(logits: Tensor, layout: Layout) -> Tensor:
+    row, _, order = _entries(layout)
+    scores = logits.double()[order]
+    top = _extreme(scores, row, layout.num_rows, "amax").nan_to_num(neginf=0.0, nan=torch.nan)
+    powers = (scores - top[row]).exp()
+    total = _sum(powers, row, layout.num_rows)
+    share = powers / torch.where(total == 0, 1, total)[row]
+    return _in_edge_order(share, order).to(logits.dtype)
+
+
+def softmax_backward(p: Tensor, grad: Tensor, layout: Layout) -> Tensor:
+    row, _, order = _entries(layout)
+    share, incoming = p.double()[order], grad.double()[order]
+    dot = _sum(share * incoming, row, layout.num_rows)
+    return _in_edge_order(share * (incoming - dot[row]), order).to(p.dtype)
+
+
+def _entries(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, source and edge of every slot."""
+    return expand_ptr(layout.ptr, layout.num_edges), layout.idx.long(), layout.slots.long()
+
+
+def _sum(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
+    return values.new_zeros(num_rows, *values.shape[1:]).index_add(0, index, values)
+
+
+def _extreme(values: Tensor, row: Tensor, num_rows: int, reduce: str) -> Tensor:
+    index = row.unsqueeze(1).expand_as(values)
+    return values.new_zeros(num_rows, values.size(1)).scatter_reduce(0, index, values, reduce, include_self=False)
+
+
+def _in_edge_order(values: Tensor, edge: Tensor) -> Tensor:
+    return torch.empty_like(values).index_copy(0, edge, values)

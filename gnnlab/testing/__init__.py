@@ -1,0 +1,6 @@
+"""The project's own checks, for anybody's layers and transforms."""
+
+from gnnlab.testing.check_conv import check_conv
+from gnnlab.testing.check_transform import check_transform
+
+__all__ = ["check_conv", "check_transform"]

@@ -1,0 +1,43 @@
+"""Training: one LightningModule for every task, schedules, callbacks, and a runner that resumes exactly."""
+
+from gnnlab.training.callbacks import (
+    BEST,
+    LAST,
+    DivergenceError,
+    NaNGuard,
+    best_checkpoint,
+    default_callbacks,
+    early_stopping,
+    last_checkpoint,
+)
+from gnnlab.training.history import History
+from gnnlab.training.interrupt import GracefulStop, Interrupted
+from gnnlab.training.losses import LOSSES
+from gnnlab.training.quiet import quiet_lightning
+from gnnlab.training.runner import RunResult, train_and_evaluate
+from gnnlab.training.schedule import CosineWithWarmup, ReduceOnPlateau, StepDecay
+from gnnlab.training.task import GraphTask, OptimizerFactory, ScheduleFactory
+
+__all__ = [
+    "BEST",
+    "LAST",
+    "LOSSES",
+    "CosineWithWarmup",
+    "DivergenceError",
+    "GracefulStop",
+    "GraphTask",
+    "History",
+    "Interrupted",
+    "NaNGuard",
+    "OptimizerFactory",
+    "ReduceOnPlateau",
+    "RunResult",
+    "ScheduleFactory",
+    "StepDecay",
+    "best_checkpoint",
+    "default_callbacks",
+    "early_stopping",
+    "last_checkpoint",
+    "quiet_lightning",
+    "train_and_evaluate",
+]
