@@ -38,11 +38,12 @@ class Row:
 
     @property
     def spec(self) -> ExperimentSpec:
-        return self.first.spec
+        """What the latest run was told to reproduce."""
+        return self.records[-1].spec
 
     @property
     def percent(self) -> bool:
-        return self.spec.scale == 100
+        return self.records[-1].scale == 100
 
     @property
     def suite(self) -> str:
@@ -79,7 +80,7 @@ def compare_records(records: Iterable[Record]) -> list[Row]:
 
 def _row(records: list[Record]) -> Row:
     spec, first = records[-1].spec, records[0]
-    outcome = _scaled(aggregate(records), spec.scale)
+    outcome = _scaled(aggregate(records), records[-1].scale)
     published = verdict = None
     if spec.published is not None:
         published = Sample(spec.published.mean, spec.published.std, spec.published.runs)

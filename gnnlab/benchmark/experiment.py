@@ -93,11 +93,6 @@ class ExperimentSpec:
             if value is not None and value < 1:
                 raise ConfigError(f"must be at least 1, got {value}", where=f"experiment.{name}")
 
-    @property
-    def scale(self) -> float:
-        """Factor from metrics between 0 and 1 to the unit of the published number."""
-        return self.published.scale if self.published else 1.0
-
 
 def experiment_names(below: str = "") -> list[str]:
     """Names of all experiments, or of those below a folder; a name is the path without ``.yaml``."""

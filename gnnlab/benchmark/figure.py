@@ -68,8 +68,11 @@ def curves_figure(rows: Sequence[Row]) -> Figure:
 
 def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
     ordered = list(rows)
+    share = _is_share(ordered)
     for place, (row, colour) in enumerate(zip(ordered, _cycle(len(ordered)), strict=True)):
         ours = row.outcome.sample
+        if share:
+            axes.barh(place, ours.mean, height=0.42, color=colour, alpha=0.18, lw=0)
         axes.plot(row.outcome.values, [place] * len(row.outcome.values), "o", ms=4, color=colour, alpha=0.35, mew=0)
         axes.errorbar(ours.mean, place, xerr=ours.std, fmt="o", color=colour, ms=8, lw=2, capsize=4)
         label = _format.sample(ours, row.percent)
@@ -88,8 +91,20 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
     _tidy(axes)
     axes.set_yticks(range(len(ordered)), [row.label for row in ordered], fontsize=10)
     axes.set_ylim(len(ordered) - 0.45, -0.75)
-    axes.margins(x=0.12)
+    if share:
+        axes.set_xlim(0, 114 if rows[0].percent else 1.14)
+    else:
+        axes.margins(x=0.12)
     axes.set_title(f"{suite}   {_format.metric_title(rows[0])}", loc="left", fontsize=11, color=_INK)
+
+
+def _is_share(rows: Sequence[Row]) -> bool:
+    """Whether the length of a bar from 0 means something: a bounded metric, higher is better, wide spread."""
+    means = [row.outcome.sample.mean for row in rows] + [r.published.mean for r in rows if r.published]
+    top = 100 if rows[0].percent else 1
+    return (
+        rows[0].first.higher_is_better and min(means) >= 0 and max(means) - min(means) > 0.3 * top >= 0.3 * max(means)
+    )
 
 
 def _tidy(axes: Axes) -> None:

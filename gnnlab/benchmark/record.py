@@ -81,6 +81,13 @@ class Record:
         return self.curves.get(f"val/{self.metric}", [])
 
     @property
+    def scale(self) -> float:
+        """Factor to the unit results are printed in: that of the published number, else per cent for accuracy."""
+        if self.spec.published is not None:
+            return self.spec.published.scale
+        return 100.0 if self.metric == "accuracy" else 1.0
+
+    @property
     def model(self) -> str:
         """Last part of the experiment's name."""
         return self.experiment.rsplit("/", 1)[-1]

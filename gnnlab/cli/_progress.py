@@ -59,7 +59,7 @@ class RunProgress:
         self.done += 1
         self._bars.update(self._runs, completed=self.done)
         self._bars.update(self._epochs, visible=False)
-        curve, scale = record.validation, record.spec.scale
+        curve, scale = record.validation, record.scale
         best = curve[record.best_epoch] if 0 <= record.best_epoch < len(curve) else None
         digits = 2 if scale == 100 else 4
         parts = [("val", best), ("test", record.test)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
-from lightning import Callback, Trainer
+from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
@@ -81,7 +81,7 @@ class GnnlabCLI(LightningCLI):
 
     Args:
         arguments: Command line without program and command; names of experiments instead of files are fine.
-        build: Whether to build the objects, or to stop after parsing.
+        build: Whether to build the objects, or to stop after parsing (:meth:`build` goes on from there).
         folder: Folder of the run, given the parsed command line; without one no trainer is built.
         callbacks: Added to those of the configuration.
         settings: Trainer settings that override the configuration's (progress bar and the like).
@@ -109,6 +109,8 @@ class GnnlabCLI(LightningCLI):
             # Tensors made in inference mode and kept (the union of a single graph) could not be trained on.
             trainer_defaults={"inference_mode": False},
             auto_configure_optimizers=False,
+            # resolved.yaml is the record of a configuration; checkpoints hold weights and states.
+            load_from_checkpoint_support=False,
         )
 
     def add_arguments_to_parser(self, parser: Parser) -> None:
@@ -143,6 +145,13 @@ class GnnlabCLI(LightningCLI):
                     where=f"{path}, key model.task",
                     hint="leave the task out: it comes from data.dataset",
                 )
+
+    def build(self, seed: int, fold: int) -> None:
+        """Build network, task and data anew for one seed and fold, without parsing again."""
+        self.config["seed_everything"], self.config["data"]["seed"], self.config["data"]["fold"] = seed, seed, fold
+        seed_everything(seed, workers=True, verbose=False)
+        self._build = True
+        self.instantiate_classes()
 
     def instantiate_classes(self) -> None:
         if not self._build:
@@ -192,9 +201,9 @@ class GnnlabCLI(LightningCLI):
     @property
     def spec(self) -> ExperimentSpec:
         """The ``experiment:`` group."""
-        return ExperimentSpec.from_dict(self.resolved["experiment"])
+        return ExperimentSpec.from_dict(self.config["experiment"].as_dict())
 
-    @cached_property
+    @property
     def resolved(self) -> dict[str, Any]:
         """The whole configuration as plain values, links included."""
         return yaml.safe_load(self.parser.dump(self.config, skip_link_targets=False, skip_none=False))

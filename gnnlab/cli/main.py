@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"gnnlab {gnnlab.__version__}")
         return 0
+    # Read when torch is imported: threads that spin while they wait make a busy machine many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _command(arguments[0])(arguments[1:])
     except GnnlabError as error:

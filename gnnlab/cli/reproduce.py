@@ -18,7 +18,6 @@ from gnnlab.benchmark.record import Record
 from gnnlab.benchmark.report import terminal_tables, write_report
 from gnnlab.benchmark.reproduce import Job, execute, plan
 from gnnlab.benchmark.results import append_results, result_of
-from gnnlab.cli._configs import with_config_files
 from gnnlab.cli._console import make_console
 from gnnlab.cli._progress import RunProgress
 from gnnlab.cli.lightning import GnnlabCLI
@@ -36,7 +35,9 @@ def main(argv: list[str]) -> int:
     options, overrides = _arguments(argv)
     console = make_console()
     with quiet_lightning():
-        plans = [_planned(name, path, options, overrides) for name, path in _selected(options.experiment).items()]
+        plans = [
+            _planned(name, path, options, overrides) for name, path in find_experiments(options.experiment).items()
+        ]
         jobs = [job for each in plans for job in each.jobs]
         records = list(_run(plans, jobs, console))
     rows = compare_records(records)
@@ -55,9 +56,9 @@ def main(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Plan:
-    """An experiment with its command line and its runs."""
+    """An experiment: parsed once, built anew for every run."""
 
-    arguments: list[str]
+    cli: GnnlabCLI
     overrides: list[str]
     jobs: list[Job]
 
@@ -86,13 +87,8 @@ def _arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, [f"--{setting}" for setting in options.set] + rest
 
 
-def _selected(name: str) -> dict[str, Path]:
-    return find_experiments(name)
-
-
 def _planned(name: str, path: Path, options: argparse.Namespace, overrides: list[str]) -> _Plan:
-    arguments = with_config_files(["-c", str(path), *overrides])
-    cli = GnnlabCLI(arguments, build=False)
+    cli = GnnlabCLI(["-c", str(path), *overrides], build=False)
     _check_metric(name, cli)
     changes = {"seeds": options.seeds or cli.spec.seeds, "folds": None}
     if cli.spec.protocol != "best-val":
@@ -102,7 +98,7 @@ def _planned(name: str, path: Path, options: argparse.Namespace, overrides: list
         raise ConfigError(f"the protocol of {name} ({cli.spec.protocol}) has no folds", where="--folds")
     spec: ExperimentSpec = dataclasses.replace(cli.spec, **changes)
     fold = cli.config["data"]["fold"]
-    return _Plan(arguments, overrides, plan(name, spec, cli.run_hash, Path(options.runs), fold))
+    return _Plan(cli, overrides, plan(name, spec, cli.run_hash, Path(options.runs), fold))
 
 
 def _check_metric(name: str, cli: GnnlabCLI) -> None:
@@ -132,8 +128,8 @@ def _run(plans: list[_Plan], jobs: list[Job], console: Console) -> Iterator[Reco
 def _one(job: Job, owner: _Plan, progress: RunProgress) -> Record:
     """One run, in this process; an interrupted one goes on from its last epoch."""
     started = provenance.now()
-    seeds = [f"--seed_everything={job.seed}", f"--data.seed={job.seed}", f"--data.fold={job.fold}"]
-    cli = GnnlabCLI([*owner.arguments, *seeds])
+    cli = owner.cli
+    cli.build(job.seed, job.fold)
     cli.write_resolved(job.folder)
     options = {k: v for k, v in cli.trainer_options.items() if k not in _OURS}
     callbacks = options.pop("callbacks") or []

@@ -78,10 +78,11 @@ def _tensors(store: GraphStore) -> dict[str, Tensor]:
     tensors = {f"column/{key}": column.data for key, column in store.columns.items()}
     tensors |= {f"increment/{k}": c.increment for k, c in store.columns.items() if c.increment is not None}
     tensors |= {f"sizes/{level}": layout.sizes for level, layout in store.layouts.items() if level != "graph"}
-    tensors |= {f"split/{key}": index for key, index in store.splits.items()}
+    # Copies: folds often share an index, and the format refuses tensors that share memory.
+    tensors |= {f"split/{key}": index.clone() for key, index in store.splits.items()}
     for scheme, folds in store.folds.items():
         for i, fold in enumerate(folds):
-            tensors |= {f"fold/{scheme}/{i}/{key}": index for key, index in fold.items()}
+            tensors |= {f"fold/{scheme}/{i}/{key}": index.clone() for key, index in fold.items()}
     if store.adjacency is not None:
         tensors["adjacency/row_starts"] = store.adjacency.row_starts
         tensors["adjacency/transposed"] = store.adjacency.transposed

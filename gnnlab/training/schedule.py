@@ -27,12 +27,12 @@ class CosineWithWarmup(LRScheduler):
     Args:
         optimizer: Its rates are the full ones.
         max_epochs: T.
-        warmup_epochs: w; less than T.
+        warmup_epochs: w; a run cut short below w ends within its warm-up.
         min_lr: Rate at the end.
         per_step: Move every optimiser step (t is then fractional) instead of every epoch.
 
     Raises:
-        ConfigError: a warm-up that does not end before training does.
+        ConfigError: a negative warm-up.
 
     Example:
         >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
@@ -54,11 +54,8 @@ class CosineWithWarmup(LRScheduler):
         min_lr: float = 0.0,
         per_step: bool = False,
     ) -> None:
-        if not 0 <= warmup_epochs < max_epochs:
-            raise ConfigError(
-                f"warmup_epochs = {warmup_epochs} must be at least 0 and below max_epochs = {max_epochs}",
-                where="CosineWithWarmup",
-            )
+        if warmup_epochs < 0:
+            raise ConfigError(f"warmup_epochs must be at least 0, got {warmup_epochs}", where="CosineWithWarmup")
         self.max_epochs, self.warmup_epochs, self.min_lr = max_epochs, warmup_epochs, min_lr
         self.interval: Literal["epoch", "step"] = "step" if per_step else "epoch"
         self.steps_per_epoch = 1.0
@@ -68,7 +65,7 @@ class CosineWithWarmup(LRScheduler):
         epoch = self.last_epoch / self.steps_per_epoch
         if epoch < self.warmup_epochs:
             return [rate * max(_FLOOR, epoch / self.warmup_epochs) for rate in self.base_lrs]
-        progress = min(1.0, (epoch - self.warmup_epochs) / (self.max_epochs - self.warmup_epochs))
+        progress = min(1.0, (epoch - self.warmup_epochs) / max(1, self.max_epochs - self.warmup_epochs))
         share = 0.5 * (1.0 + math.cos(math.pi * progress))
         return [self.min_lr + (rate - self.min_lr) * share for rate in self.base_lrs]
 

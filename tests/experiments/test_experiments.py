@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import math
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -140,6 +141,19 @@ def first_molecules(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
     return files
 
 
+def first_nodes(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
+    """The subgraph of the first 300 nodes of the mirror's file."""
+    content = dict(np.load(mirror / of.files["data"].mirror))
+    edges = content["edges"]
+    for key in ("node_features", "node_labels"):
+        content[key] = content[key][:300]
+    for key in ("train_masks", "val_masks", "test_masks"):
+        content[key] = content[key][:, :300]
+    path = folder / "data.npz"
+    np.savez(path, **content | {"edges": edges[(edges < 300).all(axis=1)]})
+    return {"data": path}
+
+
 TINY = {
     "peptides-func": first_molecules,
     "zinc-12k": first_molecules,
@@ -148,6 +162,8 @@ TINY = {
     "pcqm-contact": upstream(contact),
     "pascalvoc-sp": upstream(superpixels),
     "coco-sp": upstream(superpixels),
+    "minesweeper": first_nodes,
+    "tolokers": first_nodes,
 }
 
 
@@ -159,8 +175,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     def fetch(of: Card, **options: Any) -> dict[str, Path]:
         if of.name not in TINY:
             return real[0](of, **options)
-        folder, mirror = tmp_path_factory.mktemp(of.name), _mirror_folder()
-        return TINY[of.name](of, folder, mirror)
+        return TINY[of.name](of, tmp_path_factory.mktemp(of.name), Path(os.environ.get("GNNLAB_MIRROR", "")))
 
     def digests(of: Card, **options: Any) -> dict[str, str]:
         return {"file": f"small {of.name}"} if of.name in TINY else real[1](of, **options)
@@ -168,12 +183,6 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     monkeypatch.setattr(load, "fetch", fetch)
     monkeypatch.setattr(load, "file_digests", digests)
     monkeypatch.setattr(load, "check_store", lambda store, of: None if of.name in TINY else check(store, of))
-
-
-def _mirror_folder() -> Path:
-    import os
-
-    return Path(os.environ.get("GNNLAB_MIRROR", ""))
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.mirror] * on_mirror(n)) for n in NAMES])
