@@ -93,6 +93,11 @@ class ExperimentSpec:
             if value is not None and value < 1:
                 raise ConfigError(f"must be at least 1, got {value}", where=f"experiment.{name}")
 
+    @property
+    def scale(self) -> float:
+        """Factor from a metric between 0 and 1 to the unit of the published number; 1 if there is none."""
+        return 1.0 if self.published is None else self.published.scale
+
 
 def experiment_names(below: str = "") -> list[str]:
     """Names of all experiments, or of those below a folder; a name is the path without ``.yaml``."""
@@ -137,9 +142,9 @@ def find_experiments(name: str) -> dict[str, Path]:
 
 def _nearest(name: str) -> str:
     names = experiment_names()
-    if get_close_matches(name, names, n=1, cutoff=0.6):
-        return nearest(name, names)
-    # A last component alone ("gcn") or a folder is a likelier slip than a typo: show what is below it.
+    known = {*names, *(str(parent) for each in names for parent in Path(each).parents if parent.name)}
+    if get_close_matches(name, known, n=1, cutoff=0.6):
+        return nearest(name, known)
+    # A last component alone ("mutag") is a likelier slip than a typo: show what there is below it.
     parts = {part for part in Path(name).parts if len(part) > 2}
-    related = [each for each in names if parts & set(Path(each).parts)]
-    return nearest(name, related or names)
+    return nearest(name, [each for each in names if parts & set(Path(each).parts)] or names)

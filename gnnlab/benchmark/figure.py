@@ -49,7 +49,7 @@ def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
 
 def curves_figure(rows: Sequence[Row]) -> Figure:
     """Training loss and validation metric over epochs, one colour per model, one thin line per run."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9, 3 + 0.11 * len(rows)), layout="constrained", facecolor="white")
     for axes, name in zip(figure.subplots(1, 2), ("train/loss", f"val/{rows[0].first.metric}"), strict=True):
         for row, colour in zip(rows, _cycle(len(rows)), strict=True):
             curves = [record.curves[name] for record in row.records if record.curves.get(name)]
@@ -62,7 +62,7 @@ def curves_figure(rows: Sequence[Row]) -> Figure:
         axes.set_title(name, loc="left", fontsize=11, color=_INK)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
@@ -75,16 +75,14 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
             axes.barh(place, ours.mean, height=0.42, color=colour, alpha=0.18, lw=0)
         axes.plot(row.outcome.values, [place] * len(row.outcome.values), "o", ms=4, color=colour, alpha=0.35, mew=0)
         axes.errorbar(ours.mean, place, xerr=ours.std, fmt="o", color=colour, ms=8, lw=2, capsize=4)
-        label = _format.sample(ours, row.percent)
-        axes.annotate(
-            label,
-            (ours.mean, place),
-            (0, 9),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=colour,
+        label, style = (
+            _format.sample(ours, row.percent),
+            {"textcoords": "offset points", "fontsize": 9, "color": colour},
         )
+        if share:
+            axes.annotate(label, (ours.mean + (ours.std or 0), place), (10, 0), va="center", **style)
+        else:
+            axes.annotate(label, (ours.mean, place), (0, 9), ha="center", **style)
         if row.published is not None:
             published = {"fmt": "D", "color": _INK, "mfc": "white", "ms": 6, "lw": 1, "capsize": 3}
             axes.errorbar(row.published.mean, place + 0.24, xerr=row.published.std, **published)
@@ -92,7 +90,7 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(ordered)), [row.label for row in ordered], fontsize=10)
     axes.set_ylim(len(ordered) - 0.45, -0.75)
     if share:
-        axes.set_xlim(0, 114 if rows[0].percent else 1.14)
+        axes.set_xlim(0, 120 if rows[0].percent else 1.2)
     else:
         axes.margins(x=0.12)
     axes.set_title(f"{suite}   {_format.metric_title(rows[0])}", loc="left", fontsize=11, color=_INK)

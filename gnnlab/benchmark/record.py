@@ -83,9 +83,8 @@ class Record:
     @property
     def scale(self) -> float:
         """Factor to the unit results are printed in: that of the published number, else per cent for accuracy."""
-        if self.spec.published is not None:
-            return self.spec.published.scale
-        return 100.0 if self.metric == "accuracy" else 1.0
+        percent = self.spec.published is None and self.metric == "accuracy"
+        return 100.0 if percent else self.spec.scale
 
     @property
     def model(self) -> str:

@@ -30,7 +30,7 @@ _GIVEN = re.compile(r"Given value: (.*)")
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"given class_path '([^']+)'")
-_CALLABLE = re.compile(r"Got value: Namespace\(class_path='([^']+)'")
+_CALLABLE = re.compile(r"Got value: (?:Namespace\(class_path=')?([A-Za-z_]\w*(?:\.\w+)+)")
 _HINT = re.compile(r"\[hint\] (.*?)(?:\. Got value|$)", re.MULTILINE)
 
 

@@ -27,9 +27,7 @@ def check_range(card: Card, key: str, value: int, low: int, high: int | None = N
     """Refuse an option outside ``[low, high]``."""
     if value < low or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ConfigError(
-            f"'{key}' must be {bounds}, got {value}", where=f"card {card.name}, key options.{key}"
-        )
+        raise ConfigError(f"'{key}' must be {bounds}, got {value}", where=f"card {card.name}, key options.{key}")
 
 
 def recipe(name: str, version: int, **options: Any) -> dict[str, Any]:
@@ -37,9 +35,7 @@ def recipe(name: str, version: int, **options: Any) -> dict[str, Any]:
     return {"generator": {"name": name, "version": version, **options}}
 
 
-def stratified_split(
-    labels: Tensor, shares: dict[str, float], generator: torch.Generator
-) -> dict[str, Tensor]:
+def stratified_split(labels: Tensor, shares: dict[str, float], generator: torch.Generator) -> dict[str, Tensor]:
     """Split so that every part holds the same share of every class (up to rounding).
 
     Args:

@@ -62,16 +62,12 @@ def generate_ring_transfer(
     """
     check_version(card, version, _VERSION)
     if topology not in TOPOLOGIES:
-        raise ConfigError(
-            f"unknown topology '{topology}'", where=card.name, hint=nearest(topology, TOPOLOGIES)
-        )
+        raise ConfigError(f"unknown topology '{topology}'", where=card.name, hint=nearest(topology, TOPOLOGIES))
     check_range(card, "num_nodes", num_nodes, 4)
     check_range(card, "num_classes", num_classes, 2)
     check_range(card, "num_graphs", num_graphs, num_classes)
     if num_nodes % 2:
-        raise ConfigError(
-            f"'num_nodes' must be even, got {num_nodes}", where=f"card {card.name}, key options"
-        )
+        raise ConfigError(f"'num_nodes' must be even, got {num_nodes}", where=f"card {card.name}, key options")
     edges, target = TOPOLOGIES[topology](num_nodes)
     edges = undirected(edges, num_nodes)
     labels = torch.arange(num_graphs) % num_classes
@@ -96,9 +92,7 @@ def generate_ring_transfer(
         meta=recipe("ring_transfer", _VERSION, **options, seed=seed),
     )
     shares = {"train": 0.8, "val": 0.1, "test": 0.1}
-    return RawDataset(
-        store, {"random": [stratified_split(labels, shares, torch.Generator().manual_seed(seed))]}
-    )
+    return RawDataset(store, {"random": [stratified_split(labels, shares, torch.Generator().manual_seed(seed))]})
 
 
 def _ring(n: int) -> tuple[Tensor, int]:

@@ -69,14 +69,10 @@ def generate_root_neighbours(
         node={"x": x, "y": y},
         name=card.name,
         task=card.task,
-        meta=recipe(
-            "root_neighbours", _VERSION, num_components=num_components, one_graph=one_graph, seed=seed
-        ),
+        meta=recipe("root_neighbours", _VERSION, num_components=num_components, one_graph=one_graph, seed=seed),
     )
     rows = trees.root if one_graph else torch.arange(part.numel())
-    return RawDataset(
-        store, {"roots": [{name: rows[part == i] for i, name in enumerate(("train", "val", "test"))}]}
-    )
+    return RawDataset(store, {"roots": [{name: rows[part == i] for i, name in enumerate(("train", "val", "test"))}]})
 
 
 @dataclass(frozen=True)

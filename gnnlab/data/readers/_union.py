@@ -36,8 +36,8 @@ def store_from_union(
     """
     ptr = torch.cat([num_nodes.new_zeros(1), num_nodes.cumsum(0)])
     if edge_index.numel() and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < int(ptr[-1])):
-        edge = int((edge_index < 0).logical_or(edge_index >= ptr[-1]).any(0).nonzero()[0])
-        raise DataError(f"edge {edge} leads to no node: {edge_index[:, edge].tolist()}", where=card.name)
+        first = int((edge_index < 0).logical_or(edge_index >= ptr[-1]).any(0).nonzero()[0])
+        raise DataError(f"edge {first} leads to no node: {edge_index[:, first].tolist()}", where=card.name)
     owner = torch.repeat_interleave(torch.arange(num_nodes.numel()), num_nodes)[edge_index]
     torn = owner[0] != owner[1]
     if torn.any():

@@ -45,9 +45,7 @@ def read_brec(files: dict[str, Path], card: Card, *, category: str = "all") -> R
         DataError: a file without the published number of pairs.
     """
     if category not in (*CATEGORIES, "all"):
-        raise ConfigError(
-            f"unknown category '{category}'", where=card.name, hint=nearest(category, CATEGORIES)
-        )
+        raise ConfigError(f"unknown category '{category}'", where=card.name, hint=nearest(category, CATEGORIES))
     strings: list[bytes] = []
     categories: list[int] = []
     for number, (role, (name, pairs)) in enumerate(_FILES.items()):

@@ -56,6 +56,4 @@ def _folds(files: dict[str, Path]) -> list[Fold]:
 
 
 def _lines(path: Path) -> list[torch.Tensor]:
-    return [
-        torch.from_numpy(numbers(line, str(path))) for line in read_bytes(path).splitlines() if line.strip()
-    ]
+    return [torch.from_numpy(numbers(line, str(path))) for line in read_bytes(path).splitlines() if line.strip()]

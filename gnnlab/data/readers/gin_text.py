@@ -52,9 +52,7 @@ def read_gin_text(files: dict[str, Path], card: Card, *, member: str, features: 
         DataError: a file that does not follow the format, naming graph or line.
     """
     if features not in _FEATURES:
-        raise ConfigError(
-            f"unknown features '{features}'", where=card.name, hint=nearest(features, _FEATURES)
-        )
+        raise ConfigError(f"unknown features '{features}'", where=card.name, hint=nearest(features, _FEATURES))
     archive = Archive(files["archive"])
     parsed = parse_gin_text(archive[member], archive.where(member))
     y = parsed.labels.unique(return_inverse=True)[1]
@@ -76,9 +74,7 @@ def parse_gin_text(text: bytes, where: str) -> GinText:
     headers = _header_lines(values, starts, counts.size, where)
     wrong = np.flatnonzero(counts[headers] != 2)
     if wrong.size:
-        raise DataError(
-            f"graph {wrong[0]}: expected 'nodes label' in line {headers[wrong[0]] + 1}", where=where
-        )
+        raise DataError(f"graph {wrong[0]}: expected 'nodes label' in line {headers[wrong[0]] + 1}", where=where)
     num_nodes = values[starts[headers]]
     is_node = np.ones(counts.size, dtype=bool)
     is_node[0] = is_node[headers] = False
@@ -96,9 +92,7 @@ def parse_gin_text(text: bytes, where: str) -> GinText:
     outside = np.flatnonzero((neighbour < 0) | (neighbour >= np.repeat(num_nodes, num_nodes)[node]))
     if outside.size:
         line = lines[node[outside[0]]]
-        raise DataError(
-            f"line {line + 1}: neighbour {neighbour[outside[0]]} is not in the graph", where=where
-        )
+        raise DataError(f"line {line + 1}: neighbour {neighbour[outside[0]]} is not in the graph", where=where)
     edges = torch.from_numpy(np.stack([node, neighbour + first_node[node]]))
     return GinText(
         num_nodes=torch.from_numpy(num_nodes),

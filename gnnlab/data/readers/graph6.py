@@ -103,9 +103,7 @@ def decode_graph6(strings: Sequence[bytes], where: str = "graph6") -> tuple[Tens
     return torch.from_numpy(num_nodes), counts, edge_index
 
 
-def _sizes(
-    raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray, where: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _sizes(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Characters that hold the number of nodes (1, or 4 of which the first is 63), and that number."""
     long = raw[starts] == 63
     if (long & (lengths < 4)).any() or (long & (raw[np.minimum(starts + 1, raw.size - 1)] == 63)).any():

@@ -61,11 +61,7 @@ def read_tu(
         edge={} if edge_attr is None else {"edge_attr": edge_attr},
         graph={"y": y},
     )
-    splits = {
-        role.replace("_", "-"): errica_folds(path)
-        for role, path in files.items()
-        if role.startswith("errica")
-    }
+    splits = {role.replace("_", "-"): errica_folds(path) for role, path in files.items() if role.startswith("errica")}
     if "gin" in files:
         splits["gin"] = gin_folds(Archive(files["gin"]))
     if stratified:
