@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import lzma
 import os
 import shutil
 import tarfile
@@ -19,10 +21,13 @@ import pooch
 from gnnlab.data._progress import DownloadBar
 from gnnlab.errors import IntegrityError, SourceError, nearest
 
-__all__ = ["download", "extract", "unwritable"]
+__all__ = ["UNPACKERS", "download", "extract", "unpack", "unwritable"]
 
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 2**20
+
+UNPACKERS: dict[str, Callable[[Path], BinaryIO]] = {".xz": lzma.open, ".gz": gzip.open}
+"""Suffix -> what opens such a file for reading its content."""
 
 
 def download(url: str, target: Path, check: Callable[[Path], None]) -> Path:
@@ -59,6 +64,22 @@ def extract(archive: Path, member: str, target: Path, check: Callable[[Path], No
                 shutil.copyfileobj(source, copy, _CHUNK_BYTES)
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
             raise IntegrityError(f"a damaged archive: {error}", where=str(archive)) from error
+        check(scratch)
+    return target
+
+
+def unpack(packed: Path, target: Path, check: Callable[[Path], None]) -> Path:
+    """Decompress an ``.xz`` or ``.gz`` file into ``target``, after ``check`` accepted the content.
+
+    Raises:
+        IntegrityError: a truncated or damaged file, or whatever ``check`` raises.
+    """
+    with _scratch(target) as scratch:
+        try:
+            with UNPACKERS[packed.suffix](packed) as source, scratch.open("wb") as copy:
+                shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+        except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise IntegrityError(f"a damaged file: {error}", where=str(packed)) from error
         check(scratch)
     return target
 

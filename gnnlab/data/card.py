@@ -28,9 +28,9 @@ class FileSpec:
 
     Args:
         role: Name under which the reader receives the file.
-        sha256: Digest of the file, 64 hexadecimal digits. ``None``: nobody published one, so the first copy
+        sha256: Digest of the file as upstream has it, 64 hexadecimal digits. ``None``: nobody published one, so the first copy
             seen is trusted, recorded beside the cached file and shown as unpinned.
-        mirror: Path below the mirror root.
+        mirror: Path below the mirror root; may end in ``.xz`` or ``.gz`` where the upstream file does not.
         url: Upstream address.
         archive: The archive that holds the file upstream (itself a file with mirror, url, sha256).
         member: Path inside ``archive``.
@@ -48,6 +48,12 @@ class FileSpec:
         """Base name of the file, as upstream calls it."""
         path = self.member or (self.url or self.mirror or self.role).partition("?")[0]
         return path.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def packed(self) -> bool:
+        """Whether the mirror keeps the file compressed and upstream does not; the digest is of the content."""
+        suffix = Path(self.mirror or "").suffix
+        return suffix in (".xz", ".gz") and bool(self.url or self.member) and not self.filename.endswith(suffix)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pooch
 
 from gnnlab.data._digest import DigestMemory, check_digest
 from gnnlab.data._progress import progress_shown
-from gnnlab.data._sources import download, extract, unwritable
+from gnnlab.data._sources import download, extract, unpack, unwritable
 from gnnlab.data.cache import cache_root
 from gnnlab.data.card import Card, FileSpec
 from gnnlab.errors import GnnlabError, IntegrityError, SourceError
@@ -95,13 +95,15 @@ class _Desk:
             return None
         if mirror.startswith(("http://", "https://")):
             url = f"{mirror.rstrip('/')}/{spec.mirror}"
-            return download(url, self.place(spec), lambda path: self._admit(spec, path))
+            return download(url, self.place(spec), lambda path: self._admit_packed(spec, path))
         folder = Path(mirror.removeprefix("file://")).expanduser()
         if not folder.is_dir():
             raise SourceError("GNNLAB_MIRROR is not a directory", where=str(folder))
         path = folder / spec.mirror
         if not path.is_file():
             return None
+        if spec.packed:
+            return unpack(path, self.place(spec), lambda content: self._admit(spec, content))
         self._verify(spec, path)
         return path
 
@@ -124,6 +126,17 @@ class _Desk:
     def _admit(self, spec: FileSpec, path: Path) -> None:
         """A file on its way into the cache."""
         self._judge(spec, path, pooch.file_hash(str(path), alg="sha256"))
+
+    def _admit_packed(self, spec: FileSpec, path: Path) -> None:
+        """A download from a mirror, which may keep compressed what upstream does not."""
+        if spec.packed:
+            packed = path.rename(path.with_name(f"{path.name}{Path(spec.mirror).suffix}"))
+            try:
+                unpack(packed, path, lambda content: self._admit(spec, content))
+            finally:
+                packed.unlink()
+        else:
+            self._admit(spec, path)
 
     def _judge(self, spec: FileSpec, path: Path, found: str) -> None:
         expected = self.expected(spec)
