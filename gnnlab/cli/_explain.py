@@ -31,6 +31,7 @@ _GIVEN = re.compile(r"Given value: (.*)")
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"given class_path '([^']+)'")
 _CALLABLE = re.compile(r"Got value: (?:Namespace\(class_path=')?([A-Za-z_]\w*(?:\.\w+)+)")
+_OPTIONAL = re.compile(r"Given value: (?:Namespace\(class_path=')?([A-Za-z_]\w*(?:\.\w+)+)")
 _HINT = re.compile(r"\[hint\] (.*?)(?:\. Got value|$)", re.MULTILINE)
 
 
@@ -127,9 +128,15 @@ def _where(message: str, end: int) -> str | None:
 
 def _inside(message: str, found: re.Match[str]) -> str:
     """`` of <class>``, the innermost class the complaint is about."""
-    called, given = _CALLABLE.search(message, found.start()), _CLASS.findall(message[: found.start()])
-    name = called[1] if called else given[-1] if given else None
-    return f" of {name}" if name else ""
+    before = message[: found.start()]
+    named = list(_CLASS.finditer(before))
+    called = _CALLABLE.search(message, found.start())
+    # A key after the last class that was named leads into a value whose class is only shown, at the end.
+    if called is None and (not named or _KEY.search(before, named[-1].end())):
+        called = _OPTIONAL.search(message, found.start())
+    if called is None and not named:
+        return ""
+    return f" of {(called or named[-1])[1]}"
 
 
 def _given(message: str) -> str:

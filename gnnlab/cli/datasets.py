@@ -80,14 +80,17 @@ def _verify(cards: Sequence[Card], named: bool, console: Console) -> int:
             continue
         try:
             findings = verify_dataset(each.name)
-        except SourceError:
+        except SourceError as error:
             absent.append(each.name)
+            console.print(Text.assemble((f"{each.name}: not available here\n", "yellow"), str(error)))
             continue
         except GnnlabError as error:
             wrong.append(each.name)
             console.print(Text.assemble((f"{each.name}: wrong\n", "bold red"), str(error)))
             continue
         console.print(_findings_table(each, findings))
+        if each.exact:
+            console.print(Text(each.exact.strip()), "")
         if any(finding.verdict == "wrong" for finding in findings):
             wrong.append(each.name)
     if absent:
@@ -103,12 +106,7 @@ def _findings_table(each: Card, findings: Sequence[Finding]) -> Table:
         table.add_column(name, justify="right" if name in ("published", "computed") else "left")
     for finding in findings:
         mark = _VERDICTS[finding.verdict]
-        table.add_row(finding.fact, _shown(finding.published), _shown(finding.computed), mark)
-    stated = any(finding.verdict == "stated" for finding in findings)
-    table.caption = Text(each.exact) if each.exact else None
-    table.caption_justify = "left"
-    if stated and not each.exact:
-        table.caption = Text("differs as stated on the card")
+        table.add_row(finding.fact, _shown(finding.published, ".10g"), _shown(finding.computed), mark)
     return table
 
 
@@ -116,14 +114,14 @@ def _first(published: dict[str, Any], *facts: str) -> str:
     return next((_shown(published[fact]) for fact in facts if fact in published), "")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, digits: str = ".2f") -> str:
     if isinstance(value, dict):
         return "\n".join(f"{name} {_shown(sizes)}" for name, sizes in value.items())
     if isinstance(value, list):
         folds = value if value and isinstance(value[0], list) else [value]
         distinct = list(dict.fromkeys("/".join(map(str, fold)) for fold in folds))
         return distinct[0] + (f" and {len(distinct) - 1} more" if len(distinct) > 1 else "")
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,{digits}}" if isinstance(value, float) else f"{value:,}"
 
 
 _ACTIONS = {"list": _list, "fetch": _fetch, "verify": _verify}

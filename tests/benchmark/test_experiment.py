@@ -37,7 +37,12 @@ def test_names_files_and_suites(shipped: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("tu/mutg/gin", "did you mean 'tu/mutag/gin'"), ("mutag", "did you mean 'tu/mutag'"), ("gine", "lrgb/peptides-func/gine"), ("zzzz", "known: lrgb/peptides-func")],
+    [
+        ("tu/mutg/gin", "did you mean 'tu/mutag/gin'"),
+        ("mutag", "did you mean 'tu/mutag'"),
+        ("gine", "lrgb/peptides-func/gine"),
+        ("zzzz", "known: lrgb/peptides-func"),
+    ],
 )
 def test_unknown_names_get_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -12,7 +12,7 @@ from gnnlab.cli._explain import explain, with_hint
     [
         ("the following arguments are required: data.dataset, model.model", "missing value: data.dataset, model.model"),
         (
-            'Parser key "model.model":\n  Not a valid subclass of Module. Got value: None\n  Subclass types expect one of:',
+            'Parser key "model.model":\n  Not a valid subclass of A. Got value: None\n  Subclass types expect one of:',
             "model.model: missing value",
         ),
         ("unrecognized arguments: one two", "unexpected 'one two'\n  settings are written --key=value, files -c NAME"),

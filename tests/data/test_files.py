@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import socket
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -118,6 +120,24 @@ def test_a_mirror_may_be_an_address(tmp_path: Path, upstream: tuple, monkeypatch
     monkeypatch.setenv("GNNLAB_MIRROR", f"{url}/")
     assert one(tmp_path, mirror="deep/table.csv", sha256=DIGEST).read_bytes() == CONTENT
     assert requests == ["/deep/table.csv"]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".xz", lzma.compress), (".gz", gzip.compress)])
+def test_a_mirror_may_keep_compressed_what_upstream_does_not(
+    tmp_path: Path, upstream: tuple, nowhere: str, monkeypatch: pytest.MonkeyPatch, suffix: str, pack: Callable
+) -> None:
+    url, folder, requests = upstream
+    spec = {"mirror": f"table.csv{suffix}", "url": f"{nowhere}/table.csv", "sha256": DIGEST}
+    put(folder, pack(CONTENT), f"table.csv{suffix}")
+    put(tmp_path / "mirror", pack(CONTENT), f"table.csv{suffix}")
+    assert one(tmp_path / "a", **spec).read_bytes() == CONTENT
+    monkeypatch.setenv("GNNLAB_MIRROR", url)
+    assert one(tmp_path / "b", **spec).read_bytes() == CONTENT
+    assert requests == [f"/table.csv{suffix}"]
+    put(folder, pack(CONTENT)[:-9], f"table.csv{suffix}")
+    with pytest.raises(IntegrityError, match="damaged"):
+        one(tmp_path / "c", **spec)
+    assert [path.name for path in (tmp_path / "c").rglob("*.csv*")] == []
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
