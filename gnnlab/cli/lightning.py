@@ -38,6 +38,10 @@ _FROM_CARD: dict[str, Callable[[Card], Any]] = {
 }
 # A transform may widen x, so the width of the input is only a default; the others cannot be otherwise.
 _MAY_DIFFER = {"in_channels"}
+_DESCRIPTION = (
+    "Settings of fit, validate, test, predict and reproduce. -c takes a file or the name of an experiment; without "
+    "any configuration the embedded default runs. Dataset facts are linked from the card of data.dataset."
+)
 # A parser cannot tell a default from the same value given by hand.
 _DEFAULTS = {"level": "graph"}
 _NOT_HASHED = (
@@ -104,6 +108,7 @@ class GnnlabCLI(LightningCLI):
             args=with_config_files(arguments),
             run=False,
             parser_class=Parser,
+            parser_kwargs={"prog": "gnnlab COMMAND", "description": _DESCRIPTION},
             save_config_callback=None,
             seed_everything_default=0,
             # Tensors made in inference mode and kept (the union of a single graph) could not be trained on.
