@@ -1,14 +1,22 @@
-"""Where the dataset cards and the experiment configurations are: in a checkout or inside a wheel."""
+"""Where things are: dataset cards and experiments (in a checkout or inside a wheel), and the cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pooch
 
 from gnnlab.errors import SourceError
 
-__all__ = ["datasets_dir", "experiments_dir"]
+__all__ = ["cache_root", "datasets_dir", "experiments_dir"]
 
 _PACKAGE = Path(__file__).resolve().parent
+
+
+def cache_root(root: str | Path | None = None) -> Path:
+    """Where files and stores are kept: ``root``, else ``GNNLAB_CACHE``, else the user's cache directory."""
+    return Path(root or os.environ.get("GNNLAB_CACHE") or pooch.os_cache("gnnlab"))
 
 
 def datasets_dir() -> Path:

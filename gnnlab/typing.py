@@ -28,16 +28,16 @@ index column says which level it indexes, so batching is: gather rows by level, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gnnlab.ops import CSR
 
 __all__ = ["Adjacency", "Level", "PathLike", "Reduce", "TaskLevel"]
 
-Adjacency: TypeAlias = Union["CSR", Tensor]
+Adjacency: TypeAlias = "CSR | Tensor"
 """What a layer takes as its graph: a :class:`gnnlab.ops.CSR` or a plain ``edge_index`` [2, E]."""
 
 Reduce: TypeAlias = Literal["sum", "mean", "max", "min"]

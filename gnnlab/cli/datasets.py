@@ -13,9 +13,9 @@ from rich.text import Text
 
 from gnnlab.cli._availability import is_here, origin
 from gnnlab.cli._console import make_console
-from gnnlab.data.cache import cache_root
 from gnnlab.data.card import Card, card, card_names
 from gnnlab.errors import GnnlabError, SourceError
+from gnnlab.resources import cache_root
 
 if TYPE_CHECKING:
     from gnnlab.data.verify import Finding

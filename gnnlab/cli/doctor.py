@@ -95,8 +95,8 @@ def _kernels() -> list[tuple[str, str, str]]:
 
 def _places() -> list[tuple[str, str, str]]:
     from gnnlab.cli._availability import is_here, origin
-    from gnnlab.data.cache import cache_root
     from gnnlab.data.card import card, card_names
+    from gnnlab.resources import cache_root
 
     cache = cache_root()
     source = "GNNLAB_CACHE" if os.environ.get("GNNLAB_CACHE") else "default; GNNLAB_CACHE changes it"

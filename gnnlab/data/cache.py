@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pooch
 from filelock import FileLock
 
 from gnnlab.data.store import GraphStore
 from gnnlab.errors import IntegrityError, SourceError
+from gnnlab.resources import cache_root
 
-__all__ = ["cache_root", "cached_store", "content_key"]
-
-
-def cache_root(root: str | Path | None = None) -> Path:
-    """Where files and stores are kept: ``root``, else ``GNNLAB_CACHE``, else the user's cache directory."""
-    return Path(root or os.environ.get("GNNLAB_CACHE") or pooch.os_cache("gnnlab"))
+__all__ = ["cached_store", "content_key"]
 
 
 def content_key(*parts: Any) -> str:
@@ -38,7 +32,7 @@ def cached_store(key: str, build: Callable[[], GraphStore], root: str | Path | N
     Args:
         key: Content address (see :func:`content_key`), usable as a directory name.
         build: Makes the store.
-        root: Cache directory; see :func:`cache_root`.
+        root: Cache directory; see :func:`gnnlab.resources.cache_root`.
 
     Raises:
         SourceError: the cache directory cannot be written.

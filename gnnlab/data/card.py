@@ -28,8 +28,8 @@ class FileSpec:
 
     Args:
         role: Name under which the reader receives the file.
-        sha256: Digest of the file as upstream has it, 64 hexadecimal digits. ``None``: nobody published one, so the first copy
-            seen is trusted, recorded beside the cached file and shown as unpinned.
+        sha256: Digest of the file as upstream has it, 64 hexadecimal digits. ``None``: nobody published one, so
+            the first copy seen is trusted, recorded beside the cached file and shown as unpinned.
         mirror: Path below the mirror root; may end in ``.xz`` or ``.gz`` where the upstream file does not.
         url: Upstream address.
         archive: The archive that holds the file upstream (itself a file with mirror, url, sha256).

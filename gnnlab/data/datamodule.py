@@ -33,7 +33,7 @@ class GraphDataModule(LightningDataModule):
         seed: Seed of the order of the training graphs.
         in_device_memory: Keep the store on the trainer's device; ``None`` does so if it takes less than a
             quarter of the free memory there.
-        root: Cache directory; see :func:`gnnlab.data.cache.cache_root`.
+        root: Cache directory; see :func:`gnnlab.resources.cache_root`.
     """
 
     def __init__(

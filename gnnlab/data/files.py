@@ -12,9 +12,9 @@ import pooch
 from gnnlab.data._digest import DigestMemory, check_digest
 from gnnlab.data._progress import progress_shown
 from gnnlab.data._sources import download, extract, unpack, unwritable
-from gnnlab.data.cache import cache_root
 from gnnlab.data.card import Card, FileSpec
 from gnnlab.errors import GnnlabError, IntegrityError, SourceError
+from gnnlab.resources import cache_root
 from gnnlab.typing import PathLike
 
 __all__ = ["fetch", "file_digests"]

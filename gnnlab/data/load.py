@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gnnlab.data._progress import progress_shown
-from gnnlab.data.cache import cache_root, cached_store, content_key
+from gnnlab.data.cache import cached_store, content_key
 from gnnlab.data.card import Card
 from gnnlab.data.card import card as card_of
 from gnnlab.data.files import fetch, file_digests
 from gnnlab.data.store import GraphStore
 from gnnlab.data.verify import Finding, check_store, compare_store
 from gnnlab.errors import ConfigError, IntegrityError, SourceError, nearest
+from gnnlab.resources import cache_root
 from gnnlab.transform import Compose, Transform
 from gnnlab.typing import PathLike
 
