@@ -29,7 +29,7 @@ def test_equals_pyg_up_to_sign(num_nodes: int) -> None:
     data = _connected(num_nodes, 0.1)
     ours = LaplacianPE(k=5, normalization="sym", include_trivial=False)(data).pe_lap
     theirs = AddLaplacianEigenvectorPE(5, is_undirected=True)(data).laplacian_eigenvector_pe.float()
-    assert torch.allclose(ours.abs(), theirs.abs(), atol=1e-5)
+    assert torch.allclose(ours.abs(), theirs.abs(), atol=1e-3)  # theirs: float32, from a random start
     agreement = (ours * theirs).sum(0).abs()
     assert torch.allclose(agreement, torch.ones(5), atol=1e-5)
 
