@@ -15,9 +15,7 @@ from torch_geometric.data import Batch, Data
 import gnnlab
 
 MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(gnnlab.__path__, "gnnlab.")
-    if not module.name.endswith("__main__")
+    module.name for module in pkgutil.walk_packages(gnnlab.__path__, "gnnlab.") if not module.name.endswith("__main__")
 )
 
 

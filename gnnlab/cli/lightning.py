@@ -36,8 +36,11 @@ _FROM_CARD: dict[str, Callable[[Card], Any]] = {
     "level": lambda c: c.task.level,
     "in_channels": lambda c: c.node_features,
 }
-# A transform may widen x, so the width of the input is only a default; the others cannot be otherwise.
-_MAY_DIFFER = {"in_channels"}
+# A transform may widen x, and how wide a node embedding is, is the model's affair: there the card has a default.
+_MAY_DIFFER: dict[str, Callable[[Card], bool]] = {
+    "in_channels": lambda c: True,
+    "out_channels": lambda c: c.task.level == "link",
+}
 _DESCRIPTION = (
     "Settings of fit, validate, test, predict and reproduce. -c takes a file or the name of an experiment; without "
     "any configuration the embedded default runs. Dataset facts are linked from the card of data.dataset."
@@ -259,7 +262,7 @@ def _network_link(name: str) -> Callable[[str, Any], Any]:
         given = (network.get("init_args") or {}).get(name) if network else None
         if given in (None, _DEFAULTS.get(name)):
             return value
-        if given != value and name not in _MAY_DIFFER:
+        if given != value and not _MAY_DIFFER.get(name, lambda c: False)(card(dataset)):
             raise ConfigError(
                 f"{given!r} contradicts the card of '{dataset}', which says {value!r}",
                 where=f"model.model.init_args.{name}",

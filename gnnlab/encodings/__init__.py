@@ -2,5 +2,6 @@
 
 from gnnlab.encodings.laplacian import LaplacianPE
 from gnnlab.encodings.random_walk import RandomWalkPE
+from gnnlab.encodings.row_normalize import RowNormalize
 
-__all__ = ["LaplacianPE", "RandomWalkPE"]
+__all__ = ["LaplacianPE", "RandomWalkPE", "RowNormalize"]
