@@ -70,11 +70,13 @@ def show(title: str, rows: list[Comparison]) -> None:
     for heading in ("what", "gnnlab", "peer", "", "ratio", "goal"):
         table.add_column(heading, justify="left" if heading in ("what", "") else "right")
     for row in rows:
-        goal = "" if row.goal is None else f">= {row.goal:g}"
+        goal = "" if row.goal is None else f">= {row.goal:.3g}"
         what = f"{row.what}\n[dim]{row.detail}[/dim]" if row.detail else row.what
         cells = (_readable(row.ours, row.unit), _readable(row.theirs, row.unit), row.peer)
         table.add_row(what, *cells, f"[bold]{row.ratio:.2f}x[/bold]", goal)
-    Console().print(table)
+    console = Console()
+    # A file or a pipe has no width of its own; eighty columns would fold every cell.
+    (console if console.is_terminal else Console(width=140)).print(table)
 
 
 def write(path: str | Path, rows: list[Comparison], command: str) -> None:
