@@ -20,7 +20,8 @@ _INK, _QUIET, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 
 
 def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
-    """One panel per suite: mean, sample standard deviation, every single value, and the published number.
+    """One row per suite: mean, sample standard deviation, every single value and the published number; beside
+    it the validation metric over epochs, in the same colours.
 
     Args:
         rows: Rows of one or more suites.
@@ -31,10 +32,12 @@ def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
         groups.setdefault(row.suite, []).append(row)
     sizes = [len(group) for group in groups.values()]
     height = sum(0.46 * size + 1.15 for size in sizes) + 0.75
-    figure = Figure(figsize=(9, height), layout="constrained", facecolor="white")
-    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[s + 1.6 for s in sizes])[:, 0]
-    for axes, (suite, group) in zip(panels, groups.items(), strict=True):
-        _points(axes, suite, group)
+    figure = Figure(figsize=(12, height), layout="constrained", facecolor="white")
+    shape = {"height_ratios": [s + 1.6 for s in sizes], "width_ratios": [8, 5]}
+    panels = figure.subplots(len(groups), 2, squeeze=False, **shape)
+    for (points, curves), (suite, group) in zip(panels, groups.items(), strict=True):
+        _points(points, suite, group)
+        _curves(curves, group, f"val/{group[0].first.metric}")
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
     marks = [
@@ -51,19 +54,24 @@ def curves_figure(rows: Sequence[Row]) -> Figure:
     """Training loss and validation metric over epochs, one colour per model, one thin line per run."""
     figure = Figure(figsize=(9, 3 + 0.11 * len(rows)), layout="constrained", facecolor="white")
     for axes, name in zip(figure.subplots(1, 2), ("train/loss", f"val/{rows[0].first.metric}"), strict=True):
-        for row, colour in zip(rows, _cycle(len(rows)), strict=True):
-            curves = [record.curves[name] for record in row.records if record.curves.get(name)]
-            for number, curve in enumerate(curves):
-                values = [math.nan if value is None else value for value in curve]
-                label = row.label if number == 0 else None
-                axes.plot(range(1, len(values) + 1), values, color=colour, lw=1.2, alpha=0.75, label=label)
-        _tidy(axes)
-        axes.set_xlabel("epoch", color=_QUIET)
-        axes.set_title(name, loc="left", fontsize=11, color=_INK)
+        _curves(axes, rows, name)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _curves(axes: Axes, rows: Sequence[Row], name: str) -> None:
+    """One logged value over epochs: a colour per model, a thin line per run."""
+    for row, colour in zip(rows, _cycle(len(rows)), strict=True):
+        curves = [record.curves[name] for record in row.records if record.curves.get(name)]
+        for number, curve in enumerate(curves):
+            values = [math.nan if value is None else value for value in curve]
+            label = row.label if number == 0 else None
+            axes.plot(range(1, len(values) + 1), values, color=colour, lw=1.2, alpha=0.75, label=label)
+    _tidy(axes)
+    axes.set_xlabel("epoch", color=_QUIET)
+    axes.set_title(name, loc="left", fontsize=11, color=_INK)
 
 
 def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
@@ -90,7 +98,9 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(ordered)), [row.label for row in ordered], fontsize=10)
     axes.set_ylim(len(ordered) - 0.45, -0.75)
     if share:
-        axes.set_xlim(0, 120 if rows[0].percent else 1.2)
+        top = 100 if rows[0].percent else 1
+        axes.set_xlim(0, 1.35 * top)
+        axes.set_xticks([top * step / 5 for step in range(6)])
     else:
         axes.margins(x=0.12)
     axes.set_title(f"{suite}   {_format.metric_title(rows[0])}", loc="left", fontsize=11, color=_INK)
