@@ -101,7 +101,7 @@ def _verify(cards: Sequence[Card], named: bool, console: Console) -> int:
 
 
 def _findings_table(each: Card, findings: Sequence[Finding]) -> Table:
-    table = Table(title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=f"{each.name}: {each.title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name in ("fact", "published", "computed", ""):
         table.add_column(name, justify="right" if name in ("published", "computed") else "left")
     for finding in findings:

@@ -84,7 +84,7 @@ class GnnlabCLI(LightningCLI):
     Linked at parse time from the card of ``data.dataset``: ``model.task``, and ``out_channels``, ``level``
     and ``in_channels`` of the network where its class accepts them. A configuration that contradicts the
     card in task, ``out_channels`` or ``level`` is an error; an explicit ``in_channels`` wins, because a
-    transform may widen ``x``.
+    transform may widen ``x``, and so does the width of the node embeddings of a link task.
 
     Args:
         arguments: Command line without program and command; names of experiments instead of files are fine.

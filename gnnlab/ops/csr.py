@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnlab.errors import GraphError
+from gnnlab.ops._ragged import iota, row_pointers
 
 __all__ = ["CSR", "as_csr"]
 
@@ -74,7 +75,7 @@ class CSR:
         src, dst = edge_index[0], edge_index[1]
         by_dst, eid = torch.sort(dst, stable=True)
         by_src, eid_t = torch.sort(src, stable=True)
-        ptr, ptr_t = _row_pointers(by_dst, num_nodes), _row_pointers(by_src, num_nodes)
+        ptr, ptr_t = row_pointers(by_dst, num_nodes), row_pointers(by_src, num_nodes)
         return cls(ptr, src[eid].int(), ptr_t, dst[eid_t].int(), eid_t.int(), eid.int())
 
     @property
@@ -139,14 +140,8 @@ def as_csr(adj: CSR | Tensor, num_nodes: int) -> CSR:
     return adj if isinstance(adj, CSR) else CSR.from_edge_index(adj, num_nodes)
 
 
-def _row_pointers(sorted_rows: Tensor, num_nodes: int) -> Tensor:
-    bounds = torch.arange(num_nodes + 1, dtype=sorted_rows.dtype, device=sorted_rows.device)
-    return torch.searchsorted(sorted_rows, bounds, out_int32=True)
-
-
 def _expand(ptr: Tensor, num_edges: int) -> Tensor:
-    rows = torch.arange(ptr.numel() - 1, dtype=torch.int32, device=ptr.device)
-    return torch.repeat_interleave(rows, ptr.diff(), output_size=num_edges)
+    return torch.repeat_interleave(iota(ptr.numel() - 1, ptr), ptr.diff(), output_size=num_edges)
 
 
 def _check(edge_index: Tensor, num_nodes: int) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv._edges import check_edge_width, relu_messages
+from gnnlab.nn.conv.gin_conv import GINConv
 from gnnlab.nn.mlp import MLP
 from gnnlab.ops import as_csr
 from gnnlab.typing import Adjacency
@@ -16,7 +16,7 @@ from gnnlab.typing import Adjacency
 __all__ = ["GINEConv"]
 
 
-class GINEConv(nn.Module):
+class GINEConv(GINConv):
     r"""Graph isomorphism convolution with edge features (Hu et al., ICLR 2020).
 
     .. math::
@@ -60,18 +60,12 @@ class GINEConv(nn.Module):
         update: Callable[[int, int], nn.Module] = MLP,
         edge_encoder: Callable[[int], nn.Module] | None = None,
     ) -> None:
-        super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.initial_eps, self.train_eps = eps, train_eps
-        self.eps = nn.Parameter(torch.tensor(eps)) if train_eps else eps
-        self.update = update(in_channels, out_channels)
+        super().__init__(in_channels, out_channels, eps, train_eps, update)
         self.edge_encoder = None if edge_encoder is None else edge_encoder(in_channels)
 
     def reset_parameters(self) -> None:
-        reset(self.update)
+        super().reset_parameters()
         reset(self.edge_encoder)
-        if self.train_eps:
-            nn.init.constant_(self.eps, self.initial_eps)
 
     def forward(
         self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
@@ -82,6 +76,3 @@ class GINEConv(nn.Module):
             check_edge_width(edge_attr, self.in_channels, "GINEConv")
         messages = relu_messages(x, edge_attr, adj, edge_weight)
         return self.update((1 + self.eps) * x + messages)
-
-    def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}, eps={self.initial_eps}, train_eps={self.train_eps}"
