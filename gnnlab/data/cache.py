@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from gnnlab.data.store import GraphStore
 from gnnlab.errors import IntegrityError, SourceError
@@ -42,19 +45,32 @@ def cached_store(key: str, build: Callable[[], GraphStore], root: str | Path | N
     found = _load(path)
     if found is not None:
         return found
-    try:
+    lock = FileLock(base / f".{key}.lock")
+    with _cache_errors(base):
         base.mkdir(parents=True, exist_ok=True)
-        with FileLock(base / f".{key}.lock"):
-            found = _load(path)
-            if found is None:
-                build().save(path)
-                found = GraphStore.load(path)
-            return found
-    except OSError as error:
-        if isinstance(error, SourceError):
-            raise
+        lock.acquire()
+    try:
+        found = _load(path)
+        if found is None:
+            # What a build that was killed left behind.
+            for scratch in base.glob(f".{key}-*"):
+                shutil.rmtree(scratch, ignore_errors=True)
+            store = build()
+            with _cache_errors(base):
+                store.save(path)
+            found = GraphStore.load(path)
+        return found
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _cache_errors(base: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
         raise SourceError(
-            f"the cache cannot be written: {error.strerror or error}",
+            f"the cache cannot be written: {getattr(error, 'strerror', None) or error}",
             where=str(base),
             hint="set GNNLAB_CACHE to a directory with room that you may write to",
         ) from error

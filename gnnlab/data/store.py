@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,10 @@ class GraphStore:
         return self.layouts["graph"].sizes.numel()
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Data | Batch:
-        if isinstance(index, int):
+        if isinstance(index, Integral):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"graph {index} of a store of {len(self)} graphs")
-            return example(self, index % len(self))
+            return example(self, int(index) % len(self))
         return assemble(self, self._graph_index(index))
 
     def __iter__(self) -> Any:

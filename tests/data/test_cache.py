@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch_geometric.data import Data
 
-from gnnlab.data import GraphStore
+from gnnlab.data import GraphStore, _storage
 from gnnlab.data.cache import cached_store, content_key
 from gnnlab.errors import SourceError
 
@@ -48,6 +51,42 @@ def test_a_build_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
         cached_store("k", killed, tmp_path)
     assert not (tmp_path / "stores" / "k").exists()
     assert len(cached_store("k", tiny, tmp_path)) == 1
+
+
+def _killed_while_saving(root: Path) -> None:
+    def die(*args: object, **kwargs: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _storage._manifest = die
+    cached_store("k", tiny, root)
+
+
+def test_a_process_killed_while_saving_leaves_nothing_to_trust(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("fork").Process(target=_killed_while_saving, args=(tmp_path,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    assert list((tmp_path / "stores").glob(".k-*"))
+    assert len(cached_store("k", tiny, tmp_path)) == 1
+    assert not list((tmp_path / "stores").glob(".k-*"))
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise SafetensorError("Error while serializing: No space left on device")
+
+    monkeypatch.setattr(_storage, "save_file", full)
+    with pytest.raises(SourceError, match="No space left"):
+        cached_store("k", tiny, tmp_path)
+    assert [path.name for path in (tmp_path / "stores").iterdir() if path.is_dir()] == []
+
+
+def test_errors_of_the_build_are_not_blamed_on_the_cache(tmp_path: Path) -> None:
+    def build() -> GraphStore:
+        raise FileNotFoundError("raw.csv")
+
+    with pytest.raises(FileNotFoundError, match="raw"):
+        cached_store("k", build, tmp_path)
 
 
 def _slow_build(root: Path) -> None:

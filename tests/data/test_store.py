@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, InMemoryDataset
 
 from gnnlab.data import GraphStore, _gather_torch, batching
 from gnnlab.errors import ConfigError, DataError, GnnlabError, IntegrityError
@@ -70,6 +70,18 @@ def test_batch_equals_pyg(compiled: bool, sizes: list[tuple[int, int]], data: st
     for ours, i in zip(batch.to_data_list(), index, strict=True):
         assert_same_graphs(ours, graphs[i])
         assert_same_graphs(store[i], graphs[i])
+
+
+class _Toy(InMemoryDataset):
+    def __init__(self, graphs: list[Data]) -> None:
+        super().__init__()
+        self.data, self.slices = self.collate(graphs)
+
+
+def test_a_pyg_dataset_becomes_a_store() -> None:
+    graphs = [random_graph(n, 2 * n, n) for n in (3, 1, 4)]
+    store = GraphStore.from_data_list(_Toy(graphs)[[2, 0]])
+    assert_same_graphs(store[[0, 1]], Batch.from_data_list([graphs[2], graphs[0]]))
 
 
 def test_edges_come_in_destination_order() -> None:
