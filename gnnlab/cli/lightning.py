@@ -27,7 +27,10 @@ from gnnlab.errors import ConfigError
 from gnnlab.training.callbacks import default_callbacks, early_stopping
 from gnnlab.training.task import GraphTask
 
-__all__ = ["GnnlabCLI", "Parser"]
+__all__ = ["RESOLVED", "GnnlabCLI", "Parser"]
+
+RESOLVED = "resolved.yaml"
+"""Name of the file that holds everything that was in force in a run."""
 
 _Callback = TypeVar("_Callback", bound=Callback)
 
@@ -243,7 +246,7 @@ class GnnlabCLI(LightningCLI):
             "transforms": self.transforms,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "resolved.yaml"
+        path = folder / RESOLVED
         text = yaml.safe_dump({**self.resolved, "provenance": provenance}, sort_keys=False, allow_unicode=True)
         path.write_text(text, encoding="utf-8")
         return path

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from lightning import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from gnnlab.cli._configs import config_files, experiment_name, with_config_files, with_default
 from gnnlab.cli._interrupt import interruptible
-from gnnlab.cli.lightning import GnnlabCLI
+from gnnlab.cli.lightning import RESOLVED, GnnlabCLI
 from gnnlab.errors import ConfigError
 from gnnlab.training.callbacks import BEST, LAST
 from gnnlab.training.history import History
@@ -24,12 +25,19 @@ __all__ = ["fit", "predict", "test", "validate"]
 def fit(argv: list[str]) -> int:
     """Train; ends with the best validation metric and where it is kept."""
     with quiet_lightning():
-        cli = _build(argv, _next_folder, [History(None if sys.stdout.isatty() else _print_epoch)])
-        resolved = cli.write_resolved(cli.folder)
-        _keep_metrics(cli.folder)
-        print(f"run: {cli.folder}")
+        # Further processes of a distributed run work in the folder of the first, and leave words and files to it.
+        first = rank_zero_only.rank == 0
+        listener = None if sys.stdout.isatty() or not first else _print_epoch
+        cli = _build(argv, _next_folder if first else _last_folder, [History(listener)])
+        resolved = cli.folder / RESOLVED
+        if first:
+            cli.write_resolved(cli.folder)
+            _keep_metrics(cli.folder)
+            print(f"run: {cli.folder}")
         with interruptible(cli, f"go on with: gnnlab fit -c {resolved} --ckpt_path={cli.folder / LAST}"):
             cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config["ckpt_path"])
+    if not first:
+        return 0
     history, metric = cli.callback(History), f"val/{cli.card.task.metric}"
     best = history.best_epoch(cli.card.task)
     if best >= 0:

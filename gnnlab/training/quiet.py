@@ -11,13 +11,14 @@ __all__ = ["quiet_lightning"]
 
 # Loaders assemble batches on the device: workers and persistent workers would make them slower. Short epochs,
 # existing run folders and resumption are what the tools here do on purpose; an empty split has an error of its
-# own; the last one is Lightning's use of torch.
+# own; the learning rate is the same on all replicas; the last one is Lightning's use of torch.
 _ADVICE = (
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
     ".*exists and is not empty.*",
     ".*resuming from a checkpoint that ended before.*",
     ".*across ranks is zero.*",
+    ".*self.log\\('lr'.*sync_dist.*",
     ".*LeafSpec.*",
 )
 
