@@ -96,7 +96,10 @@ def compare(ours: Sample, published: Sample, higher_is_better: bool = True) -> V
     freedom = sum(v for v, _ in variances) ** 2 / sum(v**2 / (n - 1) for v, n in variances)
     p_value = float(2 * stats.t.sf(abs(difference / error), freedom))
     margin = float(stats.t.ppf(1 - _LEVEL / 2, freedom)) * error
-    counts = f"{ours.runs} vs {published.runs} runs" if two_samples else f"{ours.runs} runs, published spread unknown"
+    counts = f"{ours.runs} vs {published.runs} runs"
+    if not two_samples:
+        unknown = "spread" if published.std is None else "number of runs"
+        counts = f"{ours.runs} runs, published {unknown} unknown"
     if p_value >= _LEVEL:
         words = "no difference detected"
     else:
