@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A busy machine is no failure, and a red run must be repeatable.
+settings.register_profile("gnnlab", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("gnnlab")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
