@@ -1,6 +1,8 @@
 """Neural networks on graphs: convolutions, encoders, virtual node, pooling, heads, models."""
 
 from gnnlab.nn.conv import GATConv, GatedGCNConv, GCNConv, GINConv, GINEConv, OGBGCNConv, SAGEConv
+from gnnlab.nn.dropout import Dropout
+from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.encoders import (
     ATOM_CATEGORIES,
     BOND_CATEGORIES,
@@ -14,6 +16,7 @@ from gnnlab.nn.encoders import (
     LinearPEEncoder,
 )
 from gnnlab.nn.heads import MLPHead
+from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
 from gnnlab.nn.models import GNN
 from gnnlab.nn.norm import BatchNorm
@@ -31,12 +34,15 @@ __all__ = [
     "BondEncoder",
     "CategoricalEncoder",
     "DeepSetPEEncoder",
+    "Dropout",
+    "EdgeTable",
     "FeatureEncoder",
     "GATConv",
     "GCNConv",
     "GINConv",
     "GINEConv",
     "GatedGCNConv",
+    "Linear",
     "LinearEncoder",
     "LinearPEEncoder",
     "MLPHead",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.dropout import Dropout
+from gnnlab.nn.linear import Linear
 
 __all__ = ["MLPHead"]
 
@@ -45,10 +47,10 @@ class MLPHead(nn.Sequential):
     ) -> None:
         layers: list[nn.Module] = []
         for _ in range(num_layers - 1):
-            layers += [nn.Dropout(dropout), nn.Linear(in_channels, in_channels), activation()]
-        layers.append(nn.Linear(in_channels, out_channels))
+            layers += [Dropout(dropout), Linear(in_channels, in_channels), activation()]
+        layers.append(Linear(in_channels, out_channels))
         if output_dropout:
-            layers.append(nn.Dropout(output_dropout))
+            layers.append(Dropout(output_dropout))
         super().__init__(*layers)
 
     def reset_parameters(self) -> None:

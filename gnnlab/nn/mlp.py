@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.dropout import Dropout
+from gnnlab.nn.linear import Linear
 
 __all__ = ["MLP"]
 
@@ -51,8 +53,8 @@ class MLP(nn.Sequential):
         layers: list[nn.Module] = []
         for width in widths[:-1]:
             normalised = [] if norm is None else [norm(hidden)]
-            layers += [nn.Linear(width, hidden), *normalised, activation(), nn.Dropout(dropout)]
-        layers += [nn.Linear(widths[-1], out_channels), nn.Dropout(dropout)]
+            layers += [Linear(width, hidden), *normalised, activation(), Dropout(dropout)]
+        layers += [Linear(widths[-1], out_channels), Dropout(dropout)]
         super().__init__(*layers)
 
     def reset_parameters(self) -> None:

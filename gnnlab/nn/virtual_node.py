@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.mlp import MLP
 from gnnlab.nn.norm import BatchNorm
 from gnnlab.nn.pooling import global_pool
@@ -52,7 +53,7 @@ class VirtualNode(nn.Module):
                 MLP(channels, channels, expansion=2, norm=BatchNorm),
                 BatchNorm(channels),
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             )
             for _ in range(num_updates)
         )

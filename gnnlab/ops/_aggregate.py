@@ -7,10 +7,10 @@ from torch import Tensor
 from gnnlab.errors import GraphError
 from gnnlab.ops import _spmm
 from gnnlab.ops._check import edge_layout, node_layout, same_kind
-from gnnlab.ops._reduce import as_heads, reduce_rows
+from gnnlab.ops._reduce import as_heads, read_rows, reduce_rows
 from gnnlab.ops.csr import CSR
 
-__all__ = ["aggregate", "sddmm"]
+__all__ = ["aggregate", "gather_source", "gather_target", "sddmm"]
 
 
 def aggregate(x: Tensor, adj: CSR | Tensor, reduce: str = "sum", edge_weight: Tensor | None = None) -> Tensor:
@@ -76,3 +76,37 @@ def sddmm(a: Tensor, b: Tensor, adj: CSR | Tensor) -> Tensor:
     heads = a.shape[1:-1]
     out = _spmm.sddmm(as_heads(a, heads.numel()), as_heads(b, heads.numel()), *layout)
     return out.view(layout.num_edges, *heads)
+
+
+def gather_source(x: Tensor, adj: CSR | Tensor) -> Tensor:
+    """The source's row of every edge; its gradient is a fused sum over outgoing edges.
+
+    Args:
+        x: Node features.
+        adj: The graph.
+
+    Shapes:
+        x [N, ...] -> [E, ...], in the caller's edge order
+
+    Raises:
+        GraphError: lengths or devices that do not fit together.
+
+    Example:
+        >>> gather_source(torch.tensor([10.0, 20.0]), torch.tensor([[0, 1, 1], [1, 0, 1]])).tolist()
+        [10.0, 20.0, 20.0]
+    """
+    (x,) = same_kind(x=x)
+    return read_rows(x, node_layout(adj, x=x).t)
+
+
+def gather_target(x: Tensor, adj: CSR | Tensor) -> Tensor:
+    """The target's row of every edge; its gradient is a fused sum over incoming edges.
+
+    Args, shapes and errors as :func:`gather_source`.
+
+    Example:
+        >>> gather_target(torch.tensor([10.0, 20.0]), torch.tensor([[0, 1, 1], [1, 0, 1]])).tolist()
+        [20.0, 10.0, 20.0]
+    """
+    (x,) = same_kind(x=x)
+    return read_rows(x, node_layout(adj, x=x))

@@ -69,13 +69,13 @@ def edge_layout(layout: Layout, **edges: Tensor) -> Layout:
     return layout
 
 
-def check_index(index: Tensor, num_rows: int, like: Tensor) -> None:
+def check_index(index: Tensor, num_rows: int, like: Tensor, name: str = "index") -> None:
     """``index`` is a vector of integers in ``[0, num_rows)`` (looked at on the CPU only) beside ``like``."""
-    _check_vector("index", index, like)
+    _check_vector(name, index, like)
     if index.numel() and _free_to_look(index):
         low, high = (int(bound) for bound in torch.aminmax(index))
         if low < 0 or high >= num_rows:
-            raise GraphError(f"index holds {low if low < 0 else high}, outside 0 to {num_rows - 1}")
+            raise GraphError(f"{name} holds {low if low < 0 else high}, outside 0 to {num_rows - 1}")
 
 
 def check_ptr(ptr: Tensor, total: int, like: Tensor) -> None:

@@ -10,10 +10,13 @@ from torch import Tensor
 from gnnlab.ops._ragged import expand_ptr, iota, row_pointers
 from gnnlab.ops.csr import CSR
 
-__all__ = ["SCHEMA", "Layout", "grouped", "layout_of", "segments"]
+__all__ = ["GATE_EPS", "SCHEMA", "Layout", "grouped", "layout_of", "segments"]
 
 SCHEMA = "Tensor ptr, Tensor idx, Tensor? eid, Tensor ptr_t, Tensor idx_t, Tensor? eid_t"
 """The six tensors in an operator schema."""
+
+GATE_EPS = 1e-6
+"""Added to a sum of gates before dividing by it, as in the released GatedGCN."""
 
 
 class Layout(NamedTuple):

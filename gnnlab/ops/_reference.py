@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gnnlab.ops._layout import Layout
+from gnnlab.ops._hash import hashed_mask
+from gnnlab.ops._layout import GATE_EPS, Layout
 from gnnlab.ops._ragged import expand_ptr
 
 PURPOSE = "float64 formulas, one message per edge; any device, slow"
@@ -49,15 +50,23 @@ def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
     return out.scatter_add(0, source.clamp(min=0).long(), kept).to(x.dtype)
 
 
-def gine(x: Tensor, edge: Tensor, layout: Layout) -> Tensor:
-    row, source, order = _entries(layout)
-    return _sum((x.double()[source] + edge.double()[order]).relu(), row, layout.num_rows).to(x.dtype)
+def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    kept = torch.where(hashed_mask(x.size(0), seed, p), x.double() * scale, 0)
+    return (kept if residual is None else kept + residual.double()).to(x.dtype)
 
 
-def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+def gine(x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> Tensor:
     row, source, order = _entries(layout)
-    passed = grad.double()[row].masked_fill(x.double()[source] + edge.double()[order] <= 0, 0)
-    return _sum(passed, source, x.size(0)).to(x.dtype), _in_edge_order(passed, order).to(x.dtype)
+    messages = (x.double()[source] + edge.double()[_place(kind, order)]).relu()
+    return _sum(messages, row, layout.num_rows).to(x.dtype)
+
+
+def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor]:
+    row, source, order = _entries(layout)
+    place = _place(kind, order)
+    passed = grad.double()[row].masked_fill(x.double()[source] + edge.double()[place] <= 0, 0)
+    return _sum(passed, source, x.size(0)).to(x.dtype), _sum(passed, place, edge.size(0)).to(x.dtype)
 
 
 def gated(x: Tensor, gate: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
@@ -75,6 +84,88 @@ def gated_backward(
     grad_x = _sum(passed * gate.double()[order], source, x.size(0))
     grad_gate = _in_edge_order(passed * x.double()[source] + grad_den.double()[row], order)
     return grad_x.to(x.dtype), grad_gate.to(x.dtype)
+
+
+def gated_gcn(
+    value: Tensor, source: Tensor, target: Tensor, edge: Tensor | None, layout: Layout
+) -> tuple[Tensor, Tensor, Tensor]:
+    row, start, order = _entries(layout)
+    pre = target.double()[row] + source.double()[start]
+    pre = pre if edge is None else pre + edge.double()[order]
+    gates = pre.sigmoid()
+    den = _sum(gates, row, layout.num_rows) + GATE_EPS
+    out = _sum(gates * value.double()[start], row, layout.num_rows) / den
+    return out.to(value.dtype), _in_edge_order(pre, order).to(value.dtype), den.to(value.dtype)
+
+
+def gated_gcn_backward(
+    grad_out: Tensor, grad_pre: Tensor, value: Tensor, out: Tensor, pre: Tensor, den: Tensor, layout: Layout
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    row, start, order = _entries(layout)
+    gates, passed = pre.double()[order].sigmoid(), (grad_out.double() / den.double())[row]
+    through = gates * (1 - gates) * passed * (value.double()[start] - out.double()[row])
+    grad_edge = grad_pre.double()[order] + through
+    grads = (
+        _sum(gates * passed, start, value.size(0)),
+        _sum(grad_edge, start, value.size(0)),
+        _sum(grad_edge, row, layout.num_rows),
+        _in_edge_order(grad_edge, order),
+    )
+    return tuple(grad.to(value.dtype) for grad in grads)
+
+
+def attention(
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    weight: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    layout: Layout,
+) -> tuple[Tensor, Tensor]:
+    row, start, order = _entries(layout)
+    _, scores = _scores(x, source, target, edge, slope, skip_loops, layout)
+    top = _extreme(scores, row, layout.num_rows, "amax").nan_to_num(neginf=0.0, nan=torch.nan)
+    total = _sum((scores - top[row]).exp(), row, layout.num_rows)
+    lse = total.log() + top
+    share = (scores - torch.where(total == 0, 0, lse)[row]).exp()
+    factor = share if weight is None else share * weight.double()[order]
+    out = _sum(factor.unsqueeze(-1) * x.double()[start], row, layout.num_rows)
+    return out.to(x.dtype), lse.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def attention_backward(
+    grad_out: Tensor,
+    grad_lse: Tensor,
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    weight: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    out: Tensor,
+    lse: Tensor,
+    layout: Layout,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    row, start, order = _entries(layout)
+    raw, scores = _scores(x, source, target, edge, slope, skip_loops, layout)
+    share = (scores - lse.double().nan_to_num(neginf=0.0, nan=torch.nan)[row]).exp()
+    factor = torch.ones_like(share) if weight is None else weight.double()[order]
+    passed = grad_out.double()[row]
+    dot = (passed * x.double()[start]).sum(-1)
+    along = (grad_out.double() * out.double()).sum(-1) - grad_lse.double()
+    grad_scores = share * (factor * dot - along[row])
+    grad_edge = torch.where(raw > 0, grad_scores, grad_scores * slope)
+    grads = (
+        _sum((share * factor).unsqueeze(-1) * passed, start, x.size(0)),
+        _sum(grad_edge, start, x.size(0)),
+        _sum(grad_edge, row, layout.num_rows),
+        _in_edge_order(grad_edge, order),
+        _in_edge_order(share * dot, order),
+    )
+    return tuple(grad.to(x.dtype) for grad in grads)
 
 
 def softmax(logits: Tensor, layout: Layout) -> Tensor:
@@ -97,6 +188,30 @@ def softmax_backward(p: Tensor, grad: Tensor, layout: Layout) -> Tensor:
 def _entries(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
     """Row, source and edge of every slot."""
     return expand_ptr(layout.ptr, layout.num_edges), layout.idx.long(), layout.slots.long()
+
+
+def _scores(
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    layout: Layout,
+) -> tuple[Tensor, Tensor]:
+    """[E, H] of every slot, before and after the leaky rectifier; skipped edges get -inf."""
+    row, start, order = _entries(layout)
+    raw = x.new_zeros(layout.num_edges, x.size(1), dtype=torch.float64)
+    for part, place in ((source, start), (target, row), (edge, order)):
+        if part is not None:
+            raw = raw + part.double()[place]
+    scores = torch.where(raw > 0, raw, raw * slope)
+    return raw, scores.masked_fill((start == row).unsqueeze(-1), -torch.inf) if skip_loops else scores
+
+
+def _place(kind: Tensor | None, order: Tensor) -> Tensor:
+    """Row of the edge features that every slot reads."""
+    return order if kind is None else kind.long()[order]
 
 
 def _sum(values: Tensor, index: Tensor, num_rows: int) -> Tensor:

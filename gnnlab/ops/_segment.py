@@ -10,7 +10,7 @@ from gnnlab.ops._check import check_index, check_ptr, same_kind
 from gnnlab.ops._layout import grouped, segments
 from gnnlab.ops._reduce import reduce_rows
 
-__all__ = ["gather", "scatter_reduce", "segment_reduce"]
+__all__ = ["gather", "scatter_reduce", "segment_expand", "segment_reduce"]
 
 
 def segment_reduce(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
@@ -35,6 +35,31 @@ def segment_reduce(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
     (src,) = same_kind(src=src)
     check_ptr(ptr, src.size(0), src)
     return reduce_rows(src, segments(ptr, src.size(0)), reduce)
+
+
+def segment_expand(x: Tensor, ptr: Tensor, total: int) -> Tensor:
+    """Repeat row g once for every element of segment g: graph states for their nodes. The transpose of a segment sum.
+
+    Args:
+        x: One row per segment.
+        ptr: First element of every segment, and the number of elements at the end.
+        total: That number.
+
+    Shapes:
+        x [G, ...], ptr [G + 1] -> [total, ...]
+
+    Raises:
+        GraphError: ``x`` not floating or not of G rows, or a ``ptr`` that does not run from 0 to ``total``.
+
+    Example:
+        >>> segment_expand(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 2, 3]), 3).tolist()
+        [1.0, 1.0, 3.0]
+    """
+    (x,) = same_kind(x=x)
+    check_ptr(ptr, total, x)
+    if x.size(0) != ptr.size(0) - 1:
+        raise GraphError(f"x has {x.size(0)} rows, but ptr has {ptr.size(0) - 1} segments")
+    return reduce_rows(x, segments(ptr, total).t, "sum")
 
 
 def scatter_reduce(src: Tensor, index: Tensor, dim_size: int, reduce: str = "sum") -> Tensor:

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gnnlab.ops._layout import Layout
+from gnnlab.ops._hash import hashed_mask
+from gnnlab.ops._layout import GATE_EPS, Layout, grouped
 from gnnlab.ops._ragged import iota
 
 PURPOSE = "embedding bags over compressed rows; any device"
@@ -73,15 +74,26 @@ def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
     return out[: num_sources * width].view(num_sources, width)
 
 
-def gine(x: Tensor, edge: Tensor, layout: Layout) -> Tensor:
-    messages = x.index_select(0, layout.source).add_(edge).relu_()
+def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    out = torch.where(hashed_mask(x.size(0), seed, p), x.to(wide) * scale, 0)
+    return (out if residual is None else out.add_(residual)).to(x.dtype)
+
+
+def gine(x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> Tensor:
+    messages = x.index_select(0, layout.source).add_(_of_edges(edge, kind)).relu_()
     return _bag(layout.ptr, layout.slots, messages)
 
 
-def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    messages = x.index_select(0, layout.source).add_(edge)
+def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor]:
+    messages = x.index_select(0, layout.source).add_(_of_edges(edge, kind))
     grad_edge = torch.ops.aten.threshold_backward(grad.index_select(0, layout.target), messages, 0)
-    return _bag(layout.ptr_t, layout.t.slots, grad_edge), grad_edge
+    grad_x = _bag(layout.ptr_t, layout.t.slots, grad_edge)
+    if kind is None:
+        return grad_x, grad_edge
+    by_kind = grouped(kind, edge.size(0))
+    return grad_x, _bag(by_kind.ptr, by_kind.idx, grad_edge)
 
 
 def gated(x: Tensor, gate: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
@@ -97,6 +109,79 @@ def gated_backward(
     grad_x = _bag(layout.ptr_t, layout.t.slots, passed * gate)
     grad_gate = passed.mul_(x.index_select(0, layout.source)).add_(grad_den.index_select(0, target))
     return grad_x, grad_gate
+
+
+def gated_gcn(
+    value: Tensor, source: Tensor, target: Tensor, edge: Tensor | None, layout: Layout
+) -> tuple[Tensor, Tensor, Tensor]:
+    pre = source.index_select(0, layout.source).add_(target.index_select(0, layout.target))
+    pre = pre if edge is None else pre.add_(edge)
+    num, den = gated(value, pre.sigmoid(), layout)
+    den.add_(GATE_EPS)
+    return num.div_(den), pre, den
+
+
+def gated_gcn_backward(
+    grad_out: Tensor, grad_pre: Tensor, value: Tensor, out: Tensor, pre: Tensor, den: Tensor, layout: Layout
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    gate, scaled = pre.sigmoid(), grad_out / den
+    passed = scaled.index_select(0, layout.target)
+    grad_value = _bag(layout.ptr_t, layout.t.slots, passed * gate)
+    through = value.index_select(0, layout.source).sub_(out.index_select(0, layout.target)).mul_(passed)
+    grad_edge = torch.ops.aten.sigmoid_backward(through, gate).add_(grad_pre)
+    grad_source = _bag(layout.ptr_t, layout.t.slots, grad_edge)
+    return grad_value, grad_source, _bag(layout.ptr, layout.slots, grad_edge), grad_edge
+
+
+def attention(
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    weight: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    layout: Layout,
+) -> tuple[Tensor, Tensor]:
+    _, logits = _logits(x, source, target, edge, slope, skip_loops, layout)
+    ends, slots = layout.target, layout.slots
+    top, _ = extremum(logits, True, layout.ptr, slots)
+    top.masked_fill_(top == -torch.inf, 0)
+    powers = logits.sub_(top.index_select(0, ends)).exp_()
+    total = _bag(layout.ptr, slots, powers)
+    lse = total.log().add_(top)
+    total.masked_fill_(total == 0, 1)
+    share = powers.div_(total.index_select(0, ends))
+    share = share if weight is None else share.mul_(weight)
+    return spmm(x, share.to(x.dtype), False, layout), lse
+
+
+def attention_backward(
+    grad_out: Tensor,
+    grad_lse: Tensor,
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    weight: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    out: Tensor,
+    lse: Tensor,
+    layout: Layout,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    raw, logits = _logits(x, source, target, edge, slope, skip_loops, layout)
+    ends, slots = layout.target, layout.slots
+    share = logits.sub_(lse.masked_fill(lse == -torch.inf, 0).index_select(0, ends)).exp_()
+    dot = sddmm(grad_out, x, layout).to(lse.dtype)
+    factor = share if weight is None else share * weight
+    grad_x = spmm(grad_out, factor.to(x.dtype), False, layout.t)
+    grad_weight = share * dot
+    along = (grad_out.to(lse.dtype) * out.to(lse.dtype)).sum(-1).sub_(grad_lse)
+    grad_logits = (dot if weight is None else dot.mul_(weight)).sub_(along.index_select(0, ends)).mul_(share)
+    grad_edge = torch.where(raw > 0, grad_logits, grad_logits * slope)
+    grads = _bag(layout.ptr_t, layout.t.slots, grad_edge), _bag(layout.ptr, slots, grad_edge), grad_edge, grad_weight
+    return grad_x, *(grad.to(x.dtype) for grad in grads)
 
 
 def softmax(logits: Tensor, layout: Layout) -> Tensor:
@@ -115,6 +200,33 @@ def softmax_backward(p: Tensor, grad: Tensor, layout: Layout) -> Tensor:
     p_wide, grad_wide = p.to(wide), grad.to(wide)
     dot = _bag(layout.ptr, layout.slots, p_wide * grad_wide)
     return grad_wide.sub(dot.index_select(0, layout.target)).mul_(p_wide).to(p.dtype)
+
+
+def _logits(
+    x: Tensor,
+    source: Tensor | None,
+    target: Tensor | None,
+    edge: Tensor | None,
+    slope: float,
+    skip_loops: bool,
+    layout: Layout,
+) -> tuple[Tensor, Tensor]:
+    """[E, H] scores before and after the leaky rectifier, in at least single precision."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    start, end = layout.source, layout.target
+    raw = x.new_zeros(layout.num_edges, x.size(1), dtype=wide) if edge is None else edge.to(wide, copy=True)
+    if source is not None:
+        raw.add_(source.index_select(0, start))
+    if target is not None:
+        raw.add_(target.index_select(0, end))
+    logits = F.leaky_relu(raw, slope)
+    if skip_loops:
+        logits.masked_fill_((start == end).unsqueeze(-1), -torch.inf)
+    return raw, logits
+
+
+def _of_edges(edge: Tensor, kind: Tensor | None) -> Tensor:
+    return edge if kind is None else edge.index_select(0, kind)
 
 
 def _by_head(parts: list[Tensor]) -> Tensor:

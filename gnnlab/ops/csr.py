@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class CSR:
         ([0, 2, 3, 3], [1, 2, 0])
     """
 
-    __slots__ = ("_rows", "dst", "eid", "eid_t", "ptr", "ptr_t", "src")
+    __slots__ = ("_memo", "dst", "eid", "eid_t", "ptr", "ptr_t", "src")
 
     def __init__(
         self, ptr: Tensor, src: Tensor, ptr_t: Tensor, dst: Tensor, eid_t: Tensor, eid: Tensor | None = None
@@ -51,7 +52,7 @@ class CSR:
             "dst": dst,
             "eid_t": eid_t,
             "eid": eid,
-            "_rows": None,
+            "_memo": {},
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -93,9 +94,7 @@ class CSR:
     @property
     def rows(self) -> Tensor:
         """[E] int32, destination of every slot (computed once, kept)."""
-        if self._rows is None:
-            object.__setattr__(self, "_rows", _expand(self.ptr, self.num_edges))
-        return self._rows
+        return self.memo("rows", lambda: _expand(self.ptr, self.num_edges))
 
     @property
     def degree(self) -> Tensor:
@@ -109,6 +108,17 @@ class CSR:
         if self.eid is None:
             return index
         return torch.empty_like(index).index_copy_(1, self.eid.long(), index)
+
+    def memo(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` returned the first time: facts of the graph alone that every layer asks for again.
+
+        While ``torch.compile`` traces nothing is kept, because a traced value does not outlive the trace.
+        """
+        if torch.compiler.is_compiling():
+            return compute()
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
 
     def t(self) -> CSR:
         """The reversed graph; edge data keeps its order."""

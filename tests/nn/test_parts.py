@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnnlab.nn import MLP, BatchNorm, MLPHead, VirtualNode, global_pool
+from gnnlab.nn import MLP, BatchNorm, Dropout, Linear, MLPHead, VirtualNode, global_pool
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 4])
@@ -24,10 +24,10 @@ def test_mlp_widths(num_layers):
 
 def test_head_is_the_lrgb_head():
     head = MLPHead(6, 2, num_layers=3, dropout=0.1)
-    kinds = [nn.Dropout, nn.Linear, nn.GELU] * 2 + [nn.Linear]
+    kinds = [Dropout, Linear, nn.GELU] * 2 + [Linear]
     assert [type(layer) for layer in head] == kinds
-    assert [type(layer) for layer in MLPHead(6, 2)] == [nn.Linear]
-    assert [type(layer) for layer in MLPHead(6, 2, output_dropout=0.5)] == [nn.Linear, nn.Dropout]
+    assert [type(layer) for layer in MLPHead(6, 2)] == [Linear]
+    assert [type(layer) for layer in MLPHead(6, 2, output_dropout=0.5)] == [Linear, Dropout]
 
 
 @pytest.mark.parametrize("module", [MLP(3, 4, norm=BatchNorm), MLPHead(3, 4, 2), VirtualNode(3, 2)])

@@ -8,12 +8,19 @@ import torch
 from gnnlab.ops import (
     CSR,
     aggregate,
+    attention_aggregate,
+    dropout,
     edge_softmax,
     gated_aggregate,
+    gated_gcn_aggregate,
     gather,
+    gather_source,
+    gather_target,
     gine_aggregate,
+    linear,
     scatter_reduce,
     sddmm,
+    segment_expand,
     segment_reduce,
 )
 
@@ -58,9 +65,19 @@ def test_every_other_operation_in_one_graph():
         nodes = num / (den + 1) + scatter_reduce(gather(mixed, edge_index[0]), edge_index[1], n, "mean")
         return segment_reduce(nodes, ptr, "max")
 
+    def fused(x, edge):
+        mixed, logits = gated_gcn_aggregate(x, x, x, edge, adj)
+        heads = attention_aggregate(
+            mixed.view(n, 2, 2), adj, edge=(logits * gather_source(x, adj)).view(14, 2, 2)[..., 0]
+        )
+        mixed = heads.flatten(1) + gine_aggregate(mixed, edge[:3], adj, torch.arange(14) % 3)
+        mixed = dropout(linear(mixed, x[:4]), 0.5, residual=x, seed=torch.tensor([1, 2]))
+        return segment_expand(segment_reduce(mixed, ptr), ptr, n) + aggregate(gather_target(x, adj)[:n], adj)
+
     x, edge = torch.randn(n, 4, requires_grad=True), torch.randn(14, 4, requires_grad=True)
-    for ours, expected in zip(*(run(f, x, edge) for f in (compiled(model), model)), strict=True):
-        torch.testing.assert_close(ours, expected)
+    for function in (model, fused):
+        for ours, expected in zip(*(run(f, x, edge) for f in (compiled(function), function)), strict=True):
+            torch.testing.assert_close(ours, expected)
 
 
 def test_autocast_promotes_to_the_widest():

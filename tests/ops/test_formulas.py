@@ -14,8 +14,10 @@ from torch import Tensor
 from gnnlab.ops import (
     CSR,
     aggregate,
+    attention_aggregate,
     edge_softmax,
     gated_aggregate,
+    gated_gcn_aggregate,
     gine_aggregate,
     scatter_reduce,
     sddmm,
@@ -119,6 +121,60 @@ def test_messages_with_edge_features(case, dtype, backend):
     close(gine, case.by_target((source + wide).relu(), "sum"), dtype)
     close(num, case.by_target(source * wide, "sum"), dtype)
     close(den, case.by_target(wide, "sum"), dtype)
+
+
+@dtypes
+@backends
+@settings(max_examples=12, deadline=None)
+@given(case=cases())
+def test_messages_with_typed_edges(case, dtype, backend):
+    edge_index, n, c, _ = case
+    x, table = case.draw(dtype, (n, c), (5, c))
+    kind = (edge_index[0] * 3 + edge_index[1]) % 5
+    with use_backend(backend):
+        out = gine_aggregate(x, table, edge_index, kind)
+    close(out, case.by_target((x.double()[edge_index[0]] + table.double()[kind]).relu(), "sum"), dtype)
+
+
+@dtypes
+@backends
+@settings(max_examples=12, deadline=None)
+@given(case=cases(), featured=st.booleans())
+def test_gated_gcn(case, featured, dtype, backend):
+    edge_index, n, c, _ = case
+    value, source, target, edge = case.draw(dtype, (n, c), (n, c), (n, c), (edge_index.size(1), c))
+    logits = source.double()[edge_index[0]] + target.double()[edge_index[1]] + (edge.double() if featured else 0)
+    gate = logits.sigmoid()
+    mixed = case.by_target(gate * value.double()[edge_index[0]], "sum") / (case.by_target(gate, "sum") + 1e-6)
+    with use_backend(backend):
+        out, pre = gated_gcn_aggregate(value, source, target, edge if featured else None, edge_index)
+    close(out, mixed, dtype)
+    close(pre, logits, dtype)
+
+
+@dtypes
+@backends
+@settings(max_examples=12, deadline=None)
+@given(case=cases(), heads=st.sampled_from([1, 3]), skip=st.booleans())
+def test_attention(case, heads, skip, dtype, backend):
+    edge_index, n, c, _ = case
+    e = edge_index.size(1)
+    x, source, target, edge, weight = case.draw(dtype, (n, heads, c), *[(n, heads)] * 2, *[(e, heads)] * 2)
+    scores = source.double()[edge_index[0]] + target.double()[edge_index[1]] + edge.double()
+    scores = torch.where(scores > 0, scores, 0.2 * scores)
+    factor = torch.zeros_like(scores)
+    expected_lse = torch.full((n, heads), -math.inf, dtype=torch.float64)
+    for node in range(n):
+        into = (edge_index[1] == node) & ~(skip & (edge_index[0] == node))
+        factor[into] = scores[into].softmax(0)
+        if into.any():
+            expected_lse[node] = scores[into].logsumexp(0)
+    messages = (factor * weight.double()).unsqueeze(-1) * x.double()[edge_index[0]]
+    with use_backend(backend):
+        out, lse = attention_aggregate(x, edge_index, source, target, edge, weight, 0.2, skip, return_lse=True)
+    close(out, case.by_target(messages, "sum"), dtype)
+    assert lse.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(lse.double(), expected_lse, rtol=0, atol=_TOLERANCE[dtype] * 10)
 
 
 @dtypes

@@ -11,17 +11,27 @@ from gnnlab.errors import BackendError
 from gnnlab.ops import (
     CSR,
     aggregate,
+    attention_aggregate,
+    dropout,
     edge_softmax,
     gated_aggregate,
+    gated_gcn_aggregate,
     gather,
+    gather_source,
+    gather_target,
     gine_aggregate,
+    linear,
     scatter_reduce,
     sddmm,
+    segment_expand,
     segment_reduce,
     use_backend,
 )
+from gnnlab.ops._attention import attention, attention_backward
+from gnnlab.ops._dropout import hashed_dropout
 from gnnlab.ops._extremum import extremum, spread
 from gnnlab.ops._gated import gated, gated_backward
+from gnnlab.ops._gated_gcn import gated_gcn, gated_gcn_backward
 from gnnlab.ops._gine import gine, gine_backward
 from gnnlab.ops._layout import layout_of
 from gnnlab.ops._softmax import softmax, softmax_backward
@@ -73,6 +83,59 @@ def test_edge_operations(graph, backend):
         differentiable_twice(lambda s: edge_softmax(s, adj), leaf(e, 2))
 
 
+@backends
+def test_fused_layers(graph, backend):
+    edge_index, n = graph
+    adj, e = CSR.from_edge_index(edge_index, n), edge_index.size(1)
+    kind = torch.arange(e) % 3
+    with use_backend(backend):
+        differentiable_twice(lambda x, t: gine_aggregate(x, t, adj, kind), leaf(n, 2), leaf(3, 2))
+        nodes = [leaf(n, 2) for _ in range(3)]
+        differentiable_twice(lambda v, s, t, a: gated_gcn_aggregate(v, s, t, a, adj), *nodes, leaf(e, 2))
+        differentiable_twice(lambda v, s, t: gated_gcn_aggregate(v, s, t, None, adj)[0], *nodes)
+        scores = [leaf(size, 2) for size in (n, n, e, e)]
+        differentiable_twice(lambda x, *s: attention_aggregate(x, adj, *s, negative_slope=0.2), leaf(n, 2, 3), *scores)
+        differentiable_twice(
+            lambda x, a: attention_aggregate(x, adj, edge=a, skip_loops=True), leaf(n, 2, 3), scores[2]
+        )
+
+
+@backends
+def test_attention_passes_gradients_through_lse(backend):
+    adj = CSR.from_edge_index(torch.tensor([[3, 0, 1, 1], [1, 2, 0, 3]]), 4)
+
+    def weights(source, target, edge):
+        _, lse = attention_aggregate(torch.ones(4, 2, 1).double(), adj, source, target, edge, return_lse=True)
+        return lse.exp()
+
+    with use_backend(backend):
+        differentiable_twice(weights, *(leaf(size, 2) for size in (4, 4, 4)))
+
+
+@backends
+def test_dropout(backend):
+    seed = torch.tensor([5, 2**32 - 1])
+    with use_backend(backend):
+        differentiable_twice(lambda x, r: dropout(x, 0.4, residual=r, seed=seed), leaf(7, 3), leaf(7, 3))
+
+
+def test_linear_through_the_fast_product():
+    x, weight, bias = (
+        leaf(1200, 32, dtype=torch.float32),
+        leaf(30, 32, dtype=torch.float32),
+        leaf(30, dtype=torch.float32),
+    )
+    for parts in ((x, weight, bias), (x, weight)):
+        out, expected = linear(*parts), torch.nn.functional.linear(*(part.double() for part in parts))
+        torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-4)
+        first = torch.autograd.grad(out.square().sum(), parts, create_graph=True)
+        wanted = torch.autograd.grad(expected.square().sum(), parts, create_graph=True)
+        second = torch.autograd.grad(sum(grad.square().sum() for grad in first), parts)
+        wanted_second = torch.autograd.grad(sum(grad.square().sum() for grad in wanted), parts)
+        for ours, theirs in zip((*first, *second), (*wanted, *wanted_second), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
 @reduces
 def test_rows(graph, reduce):
     edge_index, n = graph
@@ -84,9 +147,17 @@ def test_rows(graph, reduce):
 
 def test_gather(graph):
     edge_index, n = graph
-    x = leaf(n, 2)
+    x, adj, ptr = leaf(n, 2), CSR.from_edge_index(edge_index, n), torch.tensor([0, n, n])
     assert torch.equal(gather(x, edge_index[0]), x[edge_index[0]])
+    assert torch.equal(gather_source(x, adj), x[edge_index[0]])
+    assert torch.equal(gather_target(x, edge_index), x[edge_index[1]])
+    assert torch.equal(
+        segment_expand(torch.full((2, 2), 3.0).double(), ptr, n), torch.full((n, 2), 3.0, dtype=torch.float64)
+    )
     differentiable_twice(lambda x: gather(x, edge_index[0]), x)
+    differentiable_twice(lambda x: gather_source(x, adj), x)
+    differentiable_twice(lambda x: gather_target(x, adj), x)
+    differentiable_twice(lambda x: segment_expand(x, ptr, n), leaf(2, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
@@ -97,7 +168,10 @@ def test_backends_agree_on_gradients(graph, dtype):
     functions = [
         *(lambda r=r: aggregate(x, edge_index, r, weight) for r in ("sum", "mean", "max", "min")),
         lambda: gine_aggregate(x, edge, edge_index),
+        lambda: gine_aggregate(x, x[:3], edge_index, torch.arange(e) % max(min(n, 3), 1)),
         lambda: gated_aggregate(x, edge, edge_index)[0],
+        lambda: gated_gcn_aggregate(x, x, x, edge, edge_index)[0],
+        lambda: attention_aggregate(x.unsqueeze(1), edge_index, x[:, :1], weight=weight[:, None], negative_slope=0.2),
         lambda: edge_softmax(edge, edge_index, n),
         lambda: sddmm(x, x, edge_index),
     ]
@@ -170,11 +244,18 @@ def test_forward_mode_is_refused_not_zero():
     assert product.tolist() == [[0.0], [1.0]]
 
 
+def detached(*arguments):
+    """Fused backward kernels have no derivative: a backward pass that is differentiated takes another route."""
+    return tuple(value.detach() if isinstance(value, Tensor) else value for value in arguments)
+
+
 def test_registration(graph):
     edge_index, n = graph
     e = edge_index.size(1)
     six = layout_of(CSR.from_edge_index(edge_index, n))
     x, heads, edge, weight = leaf(n, 3), leaf(n, 2, 2), leaf(e, 3), leaf(e, 2)
+    kind = (torch.arange(e) % 4).int()
+    scores = (heads, leaf(n, 2), leaf(n, 2), leaf(e, 2), None, 0.2, True, *six)
     source = extremum(x.detach(), True, six.ptr, six.idx)[1]
     calls = [
         (spmm, (heads, weight, True, *six)),
@@ -182,10 +263,17 @@ def test_registration(graph):
         (sddmm_op, (heads, leaf(n, 2, 2), *six)),
         (extremum, (x, False, six.ptr, six.idx)),
         (spread, (x, source, n)),
-        (gine, (x, edge, *six)),
-        (gine_backward, (leaf(n, 3), x, edge, *six)),
+        (gine, (x, edge, None, *six)),
+        (gine, (x, leaf(4, 3), kind, *six)),
+        (gine_backward, (leaf(n, 3), x, edge, None, *six)),
+        (gine_backward, (leaf(n, 3), x, leaf(4, 3), kind, *six)),
         (gated, (x, edge, *six)),
         (gated_backward, (leaf(n, 3), leaf(n, 3), x, edge, *six)),
+        (gated_gcn, (x, leaf(n, 3), leaf(n, 3), edge, *six)),
+        (gated_gcn_backward, detached(x, edge, x, x, edge, x.square() + 1, *six)),
+        (attention, scores),
+        (attention_backward, detached(heads, leaf(n, 2), *scores[:7], heads, leaf(n, 2), *six)),
+        (hashed_dropout, (x, torch.tensor([1, 2]), 0.3, leaf(n, 3))),
         (softmax, (edge, *six)),
         (softmax_backward, (leaf(e, 3), edge, *six)),
     ]

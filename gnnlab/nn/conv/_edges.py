@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnnlab.errors import GraphError
-from gnnlab.ops import CSR, aggregate, gather, gine_aggregate, scatter_reduce, segment_reduce
+from gnnlab.nn.edge_table import EdgeTable
+from gnnlab.nn.encoders.categorical import CategoricalEncoder
+from gnnlab.ops import (
+    CSR,
+    aggregate,
+    gather,
+    gather_source,
+    gine_aggregate,
+    scatter_reduce,
+    segment_reduce,
+)
 
-__all__ = ["check_edge_width", "edge_softmax_with_root", "endpoints", "relu_messages", "symmetric_norm"]
+__all__ = ["check_edge_width", "encoded", "relu_messages", "symmetric_norm"]
 
 
-def endpoints(adj: CSR) -> tuple[Tensor, Tensor]:
-    """Sources and destinations [E] in the caller's edge order, the order of all edge data."""
-    src, dst = adj.edge_index
-    return src, dst
-
-
-def check_edge_width(edge_attr: Tensor, channels: int, conv: str) -> None:
+def check_edge_width(edge_attr: Tensor | EdgeTable, channels: int, conv: str) -> None:
     """Edge features are added to node states, so both need the same width and a float type."""
-    if edge_attr.dim() != 2 or edge_attr.size(1) != channels or not edge_attr.is_floating_point():
+    rows = edge_attr.rows if isinstance(edge_attr, EdgeTable) else edge_attr
+    if rows.dim() != 2 or rows.size(1) != channels or not rows.is_floating_point():
         raise GraphError(
             f"{conv} adds edge features to node states of width {channels}, "
-            f"but edge_attr is {list(edge_attr.shape)} of {edge_attr.dtype}",
+            f"but edge_attr is {list(rows.shape)} of {rows.dtype}",
             hint="map them with edge_encoder of the layer, or with edge= of the FeatureEncoder",
         )
 
 
-def relu_messages(x: Tensor, edge_attr: Tensor | None, adj: CSR, edge_weight: Tensor | None) -> Tensor:
+def encoded(edge_attr: Tensor, encoder: nn.Module | None) -> Tensor | EdgeTable:
+    """Raw edge features through the layer's own encoder, as a table where it makes one."""
+    if encoder is None:
+        return edge_attr
+    return encoder.table(edge_attr) if isinstance(encoder, CategoricalEncoder) else encoder(edge_attr)
+
+
+def relu_messages(x: Tensor, edge_attr: Tensor | EdgeTable | None, adj: CSR, edge_weight: Tensor | None) -> Tensor:
     r"""Row v of the result is :math:`\sum_{u \to v} w_{uv} \, \mathrm{ReLU}(x_u + e_{uv})`.
 
     Missing edge features count as 0, missing weights as 1.
@@ -35,10 +47,11 @@ def relu_messages(x: Tensor, edge_attr: Tensor | None, adj: CSR, edge_weight: Te
     if edge_attr is None:
         return aggregate(x.relu(), adj, edge_weight=edge_weight)
     if edge_weight is None:
-        return gine_aggregate(x, edge_attr, adj)
-    src, dst = endpoints(adj)
-    messages = edge_weight.unsqueeze(-1) * (gather(x, src) + edge_attr).relu()
-    return scatter_reduce(messages, dst, x.size(0), "sum")
+        table = isinstance(edge_attr, EdgeTable)
+        return gine_aggregate(x, *(edge_attr.rows, adj, edge_attr.index) if table else (edge_attr, adj))
+    edge_attr = edge_attr.dense() if isinstance(edge_attr, EdgeTable) else edge_attr
+    messages = edge_weight.unsqueeze(-1) * (gather_source(x, adj) + edge_attr).relu()
+    return scatter_reduce(messages, adj.edge_index[1], x.size(0), "sum")
 
 
 def symmetric_norm(
@@ -54,6 +67,16 @@ def symmetric_norm(
         [E] coefficient of every edge (caller's order), and [N] coefficient of x_v itself (``None`` without
         self-loops).
     """
+    if edge_weight is None:
+        return adj.memo(
+            ("symmetric_norm", add_self_loops, dtype), lambda: _normalised(adj, None, add_self_loops, dtype)
+        )
+    return _normalised(adj, edge_weight, add_self_loops, dtype)
+
+
+def _normalised(
+    adj: CSR, edge_weight: Tensor | None, add_self_loops: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
     exact = torch.promote_types(dtype, torch.float32)
     weight = None if edge_weight is None else _to_slots(edge_weight.to(exact), adj)
     degree = adj.degree.to(exact) if weight is None else segment_reduce(weight, adj.ptr, "sum")
@@ -68,25 +91,6 @@ def symmetric_norm(
         coefficient = coefficient * weight
     root = None if missing is None else (missing * scale * scale).to(dtype)
     return _to_edges(coefficient, adj).to(dtype), root
-
-
-def edge_softmax_with_root(logits: Tensor, root: Tensor, adj: CSR) -> tuple[Tensor, Tensor]:
-    """Softmax over the incoming edges of a node and one more entry, its own.
-
-    Args:
-        logits: [E, H] of the edges, in the caller's order.
-        root: [N, H] of the nodes themselves.
-        adj: The edges.
-
-    Returns:
-        [E, H] and [N, H] coefficients; those of a node and its incoming edges sum to 1.
-    """
-    slots = _to_slots(logits, adj)
-    highest = segment_reduce(slots.detach(), adj.ptr, "max").maximum(root.detach())
-    highest = torch.where(adj.degree.unsqueeze(-1) > 0, highest, root.detach())
-    slots, root = (slots - gather(highest, adj.rows)).exp(), (root - highest).exp()
-    total = segment_reduce(slots, adj.ptr, "sum") + root
-    return _to_edges(slots / gather(total, adj.rows), adj), root / total
 
 
 def _to_slots(values: Tensor, adj: CSR) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import edge_softmax_with_root, endpoints
-from gnnlab.ops import CSR, aggregate, as_csr, edge_softmax, gather
+from gnnlab.nn.linear import Linear
+from gnnlab.ops import CSR, as_csr, attention_aggregate, dropout
 from gnnlab.typing import Adjacency
 
 __all__ = ["GATConv"]
@@ -78,7 +78,7 @@ class GATConv(nn.Module):
         width = out_channels // heads if concat else out_channels
         self.in_channels, self.out_channels, self.heads, self.concat = in_channels, out_channels, heads, concat
         self.add_self_loops, self.negative_slope, self.dropout = add_self_loops, negative_slope, dropout
-        self.lin = nn.Linear(in_channels, heads * width, bias=False)
+        self.lin = Linear(in_channels, heads * width, bias=False)
         self.att_src = nn.Parameter(torch.empty(heads, width))
         self.att_dst = nn.Parameter(torch.empty(heads, width))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
@@ -97,27 +97,39 @@ class GATConv(nn.Module):
     ) -> Tensor:
         adj = as_csr(adj, x.size(0))
         x = self.lin(x).view(-1, *self.att_src.shape)
-        alpha, root = self._attention(x, adj)
-        if edge_weight is not None:
-            alpha = alpha * edge_weight.unsqueeze(-1)
-        out = aggregate(x, adj, edge_weight=alpha)
-        if root is not None:
-            out = torch.addcmul(out, root.unsqueeze(-1), x)
+        out = self._attend(x, adj, edge_weight)
         out = out.flatten(1) if self.concat else out.mean(1)
         out = out if self.bias is None else out + self.bias
         return out if self.update is None else self.update(out)
 
-    def _attention(self, x: Tensor, adj: CSR) -> tuple[Tensor, Tensor | None]:
-        """[E, H] coefficients of the edges, and [N, H] of the self-loops."""
-        src, dst = endpoints(adj)
-        from_src, from_dst = (x * self.att_src).sum(-1), (x * self.att_dst).sum(-1)
-        logits = F.leaky_relu(gather(from_src, src) + gather(from_dst, dst), self.negative_slope)
+    def _attend(self, x: Tensor, adj: CSR, edge_weight: Tensor | None) -> Tensor:
+        """[N, H, C], the heads before they are joined."""
+        source, target = (x * self.att_src).sum(-1), (x * self.att_dst).sum(-1)
+        out, lse = attention_aggregate(
+            x,
+            adj,
+            source,
+            target,
+            weight=self._factors(source, adj, edge_weight),
+            negative_slope=self.negative_slope,
+            skip_loops=self.add_self_loops,
+            return_lse=True,
+        )
         if not self.add_self_loops:
-            return F.dropout(edge_softmax(logits, adj), self.dropout, self.training), None
-        logits = logits.masked_fill((src == dst).unsqueeze(-1), torch.finfo(logits.dtype).min)
-        root = F.leaky_relu(from_src + from_dst, self.negative_slope)
-        alpha, root = edge_softmax_with_root(logits, root, adj)
-        return tuple(F.dropout(part, self.dropout, self.training) for part in (alpha, root))
+            return out
+        # One more term of the softmax: its share is exp(l) / (exp(l) + exp(lse)).
+        loop = F.leaky_relu(source + target, self.negative_slope)
+        share = (loop - lse).sigmoid().to(x.dtype)
+        kept = dropout(share, self.dropout, self.training)
+        return torch.addcmul(out * (1 - share).unsqueeze(-1), kept.unsqueeze(-1), x)
+
+    def _factors(self, source: Tensor, adj: CSR, edge_weight: Tensor | None) -> Tensor | None:
+        """[E, H] edge weights and dropout of the coefficients; ``None`` where both do nothing."""
+        if edge_weight is None and not (self.training and self.dropout):
+            return None
+        factor = source.new_ones(adj.num_edges, self.heads)
+        factor = factor if edge_weight is None else factor * edge_weight.unsqueeze(-1)
+        return dropout(factor, self.dropout, self.training)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, heads={self.heads}"

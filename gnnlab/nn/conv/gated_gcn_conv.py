@@ -7,9 +7,11 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import check_edge_width, endpoints
+from gnnlab.nn.conv._edges import check_edge_width
+from gnnlab.nn.dropout import Dropout
+from gnnlab.nn.linear import Linear
 from gnnlab.nn.norm import BatchNorm
-from gnnlab.ops import as_csr, gated_aggregate, gather
+from gnnlab.ops import CSR, as_csr, gated_aggregate, gated_gcn_aggregate, gather_source, gather_target
 from gnnlab.typing import Adjacency
 
 __all__ = ["GatedGCNConv"]
@@ -61,9 +63,9 @@ class GatedGCNConv(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.A, self.B, self.C, self.D, self.E = (nn.Linear(in_channels, out_channels) for _ in range(5))
+        self.A, self.B, self.C, self.D, self.E = (Linear(in_channels, out_channels) for _ in range(5))
         self.node_output, self.edge_output = (
-            nn.Sequential(norm(out_channels) if norm else nn.Identity(), activation(), nn.Dropout(dropout))
+            nn.Sequential(norm(out_channels) if norm else nn.Identity(), activation(), Dropout(dropout))
             for _ in range(2)
         )
 
@@ -75,21 +77,24 @@ class GatedGCNConv(nn.Module):
         self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
         adj = as_csr(adj, x.size(0))
-        src, dst = endpoints(adj)
-        edges = gather(self.D(x), dst) + gather(self.E(x), src)
         if edge_attr is not None:
             check_edge_width(edge_attr, self.in_channels, "GatedGCNConv")
-            edges = edges + self.C(edge_attr)
-
-        gate = edges.sigmoid()
-        if edge_weight is not None:
-            gate = gate * edge_weight.unsqueeze(-1)
-        weighted, total = gated_aggregate(self.B(x), gate, adj)
-        out = self.node_output(self.A(x) + weighted / (total + 1e-6))
+        mixed, edges = self._mix(x, adj, None if edge_attr is None else self.C(edge_attr), edge_weight)
+        out = self.node_output(self.A(x) + mixed)
         if edge_attr is None:
             return out
         edges = self.edge_output(edges)
         return out, edge_attr + edges if self.in_channels == self.out_channels else edges
+
+    def _mix(self, x: Tensor, adj: CSR, edges: Tensor | None, edge_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Gated mean of the neighbours [N, F] and the logits of the gates [E, F]."""
+        value, source, target = self.B(x), self.E(x), self.D(x)
+        if edge_weight is None:
+            return gated_gcn_aggregate(value, source, target, edges, adj)
+        logits = gather_target(target, adj) + gather_source(source, adj)
+        logits = logits if edges is None else logits + edges
+        weighted, total = gated_aggregate(value, logits.sigmoid() * edge_weight.unsqueeze(-1), adj)
+        return weighted / (total + 1e-6), logits
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}"

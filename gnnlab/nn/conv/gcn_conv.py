@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv._edges import symmetric_norm
+from gnnlab.nn.linear import Linear
 from gnnlab.ops import CSR, aggregate, as_csr
 from gnnlab.typing import Adjacency
 
@@ -58,7 +59,7 @@ class GCNConv(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.add_self_loops = add_self_loops
         self.update = None if update is None else update(in_channels, out_channels)
-        self.lin = nn.Linear(in_channels, out_channels, bias=False) if update is None else None
+        self.lin = Linear(in_channels, out_channels, bias=False) if update is None else None
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias and update is None else None
         self.reset_parameters()
 

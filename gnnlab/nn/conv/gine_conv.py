@@ -7,8 +7,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import check_edge_width, relu_messages
+from gnnlab.nn.conv._edges import check_edge_width, encoded, relu_messages
 from gnnlab.nn.conv.gin_conv import GINConv
+from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.mlp import MLP
 from gnnlab.ops import as_csr
 from gnnlab.typing import Adjacency
@@ -38,7 +39,8 @@ class GINEConv(GINConv):
     Shapes:
         * **x:** [N, in_channels]
         * **adj:** CSR, or edge_index [2, E]
-        * **edge_attr:** [E, in_channels], or what ``edge_encoder`` takes; 0 if missing
+        * **edge_attr:** [E, in_channels], an :class:`gnnlab.nn.EdgeTable` of that width, or what ``edge_encoder``
+          takes; 0 if missing
         * **edge_weight:** [E], 1 if missing
         * **output:** [N, out_channels]
 
@@ -50,6 +52,8 @@ class GINEConv(GINConv):
         >>> conv(torch.randn(4, 3), torch.tensor([[0, 1, 2], [1, 0, 3]]), torch.randn(3, 3)).shape
         torch.Size([4, 8])
     """
+
+    reads_edge_tables = True
 
     def __init__(
         self,
@@ -68,11 +72,15 @@ class GINEConv(GINConv):
         reset(self.edge_encoder)
 
     def forward(
-        self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
+        self,
+        x: Tensor,
+        adj: Adjacency,
+        edge_attr: Tensor | EdgeTable | None = None,
+        edge_weight: Tensor | None = None,
     ) -> Tensor:
         adj = as_csr(adj, x.size(0))
         if edge_attr is not None:
-            edge_attr = edge_attr if self.edge_encoder is None else self.edge_encoder(edge_attr)
+            edge_attr = encoded(edge_attr, self.edge_encoder)
             check_edge_width(edge_attr, self.in_channels, "GINEConv")
         messages = relu_messages(x, edge_attr, adj, edge_weight)
         return self.update((1 + self.eps) * x + messages)

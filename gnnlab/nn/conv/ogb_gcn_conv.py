@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import check_edge_width, endpoints, relu_messages
-from gnnlab.ops import as_csr, gather
+from gnnlab.nn.conv._edges import check_edge_width, relu_messages
+from gnnlab.nn.linear import Linear
+from gnnlab.ops import as_csr, gather_source
 from gnnlab.typing import Adjacency
 
 __all__ = ["OGBGCNConv"]
@@ -56,7 +57,7 @@ class OGBGCNConv(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.lin = nn.Linear(in_channels, out_channels)
+        self.lin = Linear(in_channels, out_channels)
         self.root = nn.Parameter(torch.empty(out_channels))
         self.edge_encoder = None if edge_encoder is None else edge_encoder(out_channels)
         self.reset_parameters()
@@ -76,7 +77,7 @@ class OGBGCNConv(nn.Module):
         if edge_attr is not None:
             edge_attr = edge_attr if self.edge_encoder is None else self.edge_encoder(edge_attr)
             check_edge_width(edge_attr, self.out_channels, "OGBGCNConv")
-            edge_attr = edge_attr * gather(scale, endpoints(adj)[0])
+            edge_attr = edge_attr * gather_source(scale, adj)
         # ReLU(s a) = s ReLU(a) for s > 0, so the normalisation needs no pass of its own over the messages.
         messages = relu_messages(x * scale, edge_attr, adj, edge_weight)
         return scale * messages + (x + self.root).relu() / degree

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.linear import Linear
 from gnnlab.ops import aggregate, as_csr
 from gnnlab.typing import Adjacency, Reduce
 
@@ -55,8 +56,8 @@ class SAGEConv(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels, self.reduce = in_channels, out_channels, reduce
         self.update = None if update is None else update(2 * in_channels, out_channels)
-        self.lin = nn.Linear(in_channels, out_channels, bias=bias) if update is None else None
-        self.lin_root = nn.Linear(in_channels, out_channels, bias=False) if update is None else None
+        self.lin = Linear(in_channels, out_channels, bias=bias) if update is None else None
+        self.lin_root = Linear(in_channels, out_channels, bias=False) if update is None else None
 
     def reset_parameters(self) -> None:
         for module in (self.update, self.lin, self.lin_root):

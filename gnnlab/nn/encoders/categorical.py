@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnnlab.errors import GraphError
+from gnnlab.nn.edge_table import EdgeTable
 
 __all__ = ["ATOM_CATEGORIES", "BOND_CATEGORIES", "AtomEncoder", "BondEncoder", "CategoricalEncoder"]
 
@@ -20,6 +22,8 @@ a value for everything else."""
 
 BOND_CATEGORIES = (5, 6, 2)
 """Sizes of OGB's bond columns (``ogb.utils.features``, ogb 1.3.6): type, stereo, conjugated."""
+
+_MOST_COMBINATIONS = 1024  # rows of a table that stays in the cache at the usual widths
 
 
 class CategoricalEncoder(nn.Module):
@@ -58,11 +62,26 @@ class CategoricalEncoder(nn.Module):
             nn.init.xavier_uniform_(table)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.unsqueeze(-1) if x.dim() == 1 else x
-        self._check(x)
+        return self._embed(self._checked(x))
+
+    def table(self, x: Tensor) -> Tensor | EdgeTable:
+        """The same features as a table of all combinations of categories and the combination of every row.
+
+        Where there are more combinations than a layer can keep in its cache, the features themselves.
+        """
+        x = self._checked(x)
+        if prod(self.num_categories) > _MOST_COMBINATIONS:
+            return self._embed(x)
+        combinations = torch.cartesian_prod(*(torch.arange(size, device=x.device) for size in self.num_categories))
+        strides = [prod(self.num_categories[column + 1 :]) for column in range(len(self.num_categories))]
+        index = sum(column * stride for column, stride in zip(x.unbind(1), strides, strict=True))
+        return EdgeTable(self._embed(combinations.view(-1, x.size(1))), index)
+
+    def _embed(self, x: Tensor) -> Tensor:
         return F.embedding_bag(x + self.offset, self.weight, mode="sum")
 
-    def _check(self, x: Tensor) -> None:
+    def _checked(self, x: Tensor) -> Tensor:
+        x = x.unsqueeze(-1) if x.dim() == 1 else x
         columns = len(self.num_categories)
         if x.is_floating_point() or x.size(1) != columns:
             raise GraphError(
@@ -79,6 +98,7 @@ class CategoricalEncoder(nn.Module):
                     f"column {column} holds values from {low} to {high}, "
                     f"but has {self.num_categories[column]} categories (0 to {self.num_categories[column] - 1})"
                 )
+        return x
 
     def extra_repr(self) -> str:
         return f"{self.weight.size(1)}, num_categories={list(self.num_categories)}"

@@ -10,6 +10,8 @@ from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError, GraphError
 from gnnlab.nn._reset import reset
+from gnnlab.nn.edge_table import EdgeTable
+from gnnlab.nn.encoders.categorical import CategoricalEncoder
 
 __all__ = ["FeatureEncoder"]
 
@@ -26,6 +28,10 @@ class FeatureEncoder(nn.Module):
         edge: Factory (channels) of the encoder of ``edge_attr``; ``None`` leaves them as they are.
         encodings: Factories () of encoders of positional encodings, which read the batch and have
             ``out_channels`` (:class:`LinearPEEncoder`, :class:`DeepSetPEEncoder`).
+
+    Attributes:
+        edge_tables: Return categorical edge features as an :class:`gnnlab.nn.EdgeTable`; a model sets it whose
+            layers all read one.
 
     Shapes:
         * **batch:** ``x``, ``edge_attr`` if ``edge`` is given, and the attributes the encodings read
@@ -61,12 +67,13 @@ class FeatureEncoder(nn.Module):
             )
         self.node = node(left)
         self.edge = None if edge is None else edge(channels)
+        self.edge_tables = False
 
     def reset_parameters(self) -> None:
         for module in self.children():
             reset(module)
 
-    def forward(self, batch: Data) -> tuple[Tensor, Tensor | None]:
+    def forward(self, batch: Data) -> tuple[Tensor, Tensor | EdgeTable | None]:
         x, edge_attr = batch.get("x"), batch.get("edge_attr")
         if x is None:
             raise GraphError("the batch has no node features 'x'")
@@ -78,4 +85,6 @@ class FeatureEncoder(nn.Module):
                 "the batch has no 'edge_attr' for the edge encoder",
                 hint="leave out edge= of the FeatureEncoder",
             )
+        if self.edge_tables and isinstance(self.edge, CategoricalEncoder):
+            return x, self.edge.table(edge_attr)
         return x, self.edge(edge_attr)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError, nearest
+from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.encoders._superpixels import SUPERPIXEL_STATISTICS
+from gnnlab.nn.linear import Linear
 
 __all__ = ["LinearEncoder"]
 
@@ -53,8 +55,8 @@ class LinearEncoder(nn.Module):
             mean, std = _known(statistics, mean, std)
         self.register_buffer("mean", _row(mean, 0.0, in_channels, "mean"))
         self.register_buffer("std", _row(std, 1.0, in_channels, "std"))
-        self.lin = nn.Linear(in_channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.lin = Linear(in_channels, channels)
+        self.dropout = Dropout(dropout)
         self.activation = activation() if activation else nn.Identity()
 
     def reset_parameters(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import GraphError
+from gnnlab.nn.linear import Linear
 from gnnlab.nn.norm import BatchNorm
 
 __all__ = ["DeepSetPEEncoder", "LinearPEEncoder"]
@@ -48,7 +49,7 @@ class LinearPEEncoder(nn.Module):
         super().__init__()
         self.attribute, self.out_channels = attribute, out_channels
         self.norm = nn.Identity() if raw_norm is None else BatchNorm(in_channels)
-        self.lin = nn.Linear(in_channels, out_channels)
+        self.lin = Linear(in_channels, out_channels)
 
     def forward(self, batch: Data) -> Tensor:
         return self.lin(self.norm(_encoding(batch, self.attribute)))
@@ -87,7 +88,7 @@ class DeepSetPEEncoder(nn.Module):
         super().__init__()
         self.attribute, self.out_channels = attribute, out_channels
         self.phi = nn.Sequential(
-            nn.Linear(2, 2 * out_channels), nn.ReLU(), nn.Linear(2 * out_channels, out_channels), nn.ReLU()
+            Linear(2, 2 * out_channels), nn.ReLU(), Linear(2 * out_channels, out_channels), nn.ReLU()
         )
 
     def forward(self, batch: Data) -> Tensor:

@@ -7,13 +7,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gnnlab.errors import GraphError
+from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.models._message_passing import Edges
 from gnnlab.ops import CSR, as_csr, complete_edge_index
 
 __all__ = ["complete_edges", "edges_of", "graph_pointer"]
 
 
-def edges_of(batch: Data, edge_attr: Tensor | None, num_nodes: int) -> Edges:
+def edges_of(batch: Data, edge_attr: Tensor | EdgeTable | None, num_nodes: int) -> Edges:
     """The batch's edges; a CSR is built here, once, if the batch does not bring one."""
     adj, edge_index = batch.get("adj"), batch.get("edge_index")
     if adj is None and edge_index is None:

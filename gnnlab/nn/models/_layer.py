@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError
 from gnnlab.nn._reset import reset
+from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.models._message_passing import Edges, accepted_arguments, propagate
 
 __all__ = ["Layer", "NormPosition"]
@@ -56,7 +57,7 @@ class Layer(nn.Module):
             norms[norm_position] = norm(width)
         self.pre_norm, self.norm, self.post_norm = norms["pre"], norms["inner"], norms["post"]
         self.activation = activation() if activation else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.residual = residual and in_channels == out_channels
 
     def reset_parameters(self) -> None:
@@ -71,6 +72,6 @@ class Layer(nn.Module):
                 f"for {self.out_channels}",
                 hint="attention heads that are concatenated multiply the width: average them (concat=False)",
             )
-        out = self.dropout(self.activation(self.norm(out)))
-        out = self.post_norm(x + out if self.residual else out)
+        out = self.dropout(self.activation(self.norm(out)), x if self.residual else None)
+        out = self.post_norm(out)
         return out, edges if edge_attr is edges.attr else replace(edges, attr=edge_attr)

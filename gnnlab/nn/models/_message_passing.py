@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.ops import CSR
 
 __all__ = ["Edges", "accepted_arguments", "propagate"]
@@ -19,13 +20,13 @@ class Edges:
     Args:
         adj: The edges as CSR.
         edge_index: [2, E], the same edges in the order of the edge data.
-        attr: [E, D] edge features or states, or ``None``.
+        attr: [E, D] edge features or states, their table, or ``None``.
         weight: [E] edge weights, or ``None``.
     """
 
     adj: CSR
     edge_index: Tensor
-    attr: Tensor | None = None
+    attr: Tensor | EdgeTable | None = None
     weight: Tensor | None = None
 
 
@@ -41,7 +42,9 @@ def accepted_arguments(conv: nn.Module) -> frozenset[str]:
     return frozenset(names & {"adj", "edge_attr", "edge_weight"})
 
 
-def propagate(conv: nn.Module, accepted: frozenset[str], x: Tensor, edges: Edges) -> tuple[Tensor, Tensor | None]:
+def propagate(
+    conv: nn.Module, accepted: frozenset[str], x: Tensor, edges: Edges
+) -> tuple[Tensor, Tensor | EdgeTable | None]:
     """Node states after the convolution, and edge states (the former ones unless it returns new ones)."""
     data = {"edge_attr": edges.attr, "edge_weight": edges.weight}
     known = {name: value for name, value in data.items() if name in accepted and value is not None}

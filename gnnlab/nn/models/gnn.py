@@ -11,11 +11,13 @@ from torch_geometric.data import Data
 from gnnlab.errors import ConfigError, GraphError
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv import GCNConv
+from gnnlab.nn.dropout import Dropout
+from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.models._batch import complete_edges, edges_of, graph_pointer
 from gnnlab.nn.models._layer import Layer, NormPosition
 from gnnlab.nn.models._readout import JumpingKnowledge, build_readout
-from gnnlab.ops import expand_ptr, gather
+from gnnlab.ops import segment_expand
 from gnnlab.typing import Reduce, TaskLevel
 
 __all__ = ["GNN"]
@@ -122,9 +124,11 @@ class GNN(nn.Module):
 
         self.fully_adjacent_last = fully_adjacent_last
         self.encoder = None if encoder is None else encoder(hidden_channels)
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = Dropout(input_dropout)
         self.layers = nn.ModuleList(Layer(conv, *pair, **style) for pair in pairwise(widths[:-1]))
         self.layers.append(Layer(conv, *widths[-2:], **last_style))
+        if hasattr(self.encoder, "edge_tables"):
+            self.encoder.edge_tables = all(getattr(layer.conv, "reads_edge_tables", False) for layer in self.layers)
         self.final_norm = norm(hidden_channels) if pre_norm else nn.Identity()
         self.virtual_node = None if virtual_node is None else virtual_node(hidden_channels, num_layers - 1)
         self.readout = build_readout(widths, out_channels, head, pool if level == "graph" else None, jumping_knowledge)
@@ -152,11 +156,11 @@ class GNN(nn.Module):
         edges = edges_of(batch, edge_attr, x.size(0))
         states = [self.input_dropout(x)]
         if self.virtual_node is not None:
-            rows, shared = expand_ptr(ptr, x.size(0)), self.virtual_node.initial(ptr.numel() - 1)
+            shared = self.virtual_node.initial(ptr.numel() - 1)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             if self.virtual_node is not None:
-                states[-1] = states[-1] + gather(shared, rows)
+                states[-1] = states[-1] + segment_expand(shared, ptr, x.size(0))
             if self.fully_adjacent_last and index == last:
                 edges = complete_edges(ptr, x.size(0))
             x, edges = layer(states[-1], edges)
@@ -166,7 +170,7 @@ class GNN(nn.Module):
         states[-1] = self.final_norm(states[-1])
         return states
 
-    def _encode(self, batch: Data) -> tuple[Tensor, Tensor | None]:
+    def _encode(self, batch: Data) -> tuple[Tensor, Tensor | EdgeTable | None]:
         if self.encoder is not None:
             return self.encoder(batch)
         x = batch.get("x")
