@@ -35,10 +35,10 @@ def adjacency(local: LocalCSR, edge_index: Tensor, node: Span, edge: Span) -> CS
     node_rows, node_owner = _located(node)
     edge_rows, edge_owner = _located(edge)
     first_slot = edge.ptr[:-1].int().index_select(0, node_owner).unsqueeze(1)
-    starts = local.row_starts.index_select(0, node_rows) + first_slot
+    starts = local.row_starts.index_select(0, node_rows).int() + first_slot
     pointers = torch.nn.functional.pad(starts.t(), (0, 1), value=edge.total)
     shift = torch.stack([node.ptr[:-1], edge.ptr[:-1]], 1).int().index_select(0, edge_owner)
-    transposed = (local.transposed.index_select(0, edge_rows) + shift).t().contiguous()
+    transposed = (local.transposed.index_select(0, edge_rows).int() + shift).t().contiguous()
     return CSR(pointers[0], edge_index[0].int(), pointers[1], transposed[0], transposed[1])
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from gnnlab.errors import BackendError, ConfigError, GraphError, nearest
+from gnnlab.ops._debug import free_to_look
 from gnnlab.ops._layout import Layout, layout_of
 from gnnlab.ops.csr import CSR, as_csr
 
@@ -70,20 +71,20 @@ def edge_layout(layout: Layout, **edges: Tensor) -> Layout:
 
 
 def check_index(index: Tensor, num_rows: int, like: Tensor, name: str = "index") -> None:
-    """``index`` is a vector of integers in ``[0, num_rows)`` (looked at on the CPU only) beside ``like``."""
+    """``index`` is a vector of integers in ``[0, num_rows)`` (looked at where :func:`free_to_look`) beside ``like``."""
     _check_vector(name, index, like)
-    if index.numel() and _free_to_look(index):
+    if index.numel() and free_to_look(index):
         low, high = (int(bound) for bound in torch.aminmax(index))
         if low < 0 or high >= num_rows:
             raise GraphError(f"{name} holds {low if low < 0 else high}, outside 0 to {num_rows - 1}")
 
 
 def check_ptr(ptr: Tensor, total: int, like: Tensor) -> None:
-    """``ptr`` runs from 0 to ``total`` without descending (looked at on the CPU only)."""
+    """``ptr`` runs from 0 to ``total`` without descending (looked at where :func:`free_to_look`)."""
     _check_vector("ptr", ptr, like)
     if ptr.numel() == 0:
         raise GraphError("ptr must hold at least one element")
-    if _free_to_look(ptr) and (int(ptr[0]) != 0 or int(ptr[-1]) != total or bool((ptr.diff() < 0).any())):
+    if free_to_look(ptr) and (int(ptr[0]) != 0 or int(ptr[-1]) != total or bool((ptr.diff() < 0).any())):
         raise GraphError(f"ptr must run from 0 to {total} without descending, got {_shorten(ptr)}")
 
 
@@ -101,10 +102,6 @@ def _check_vector(name: str, vector: Tensor, like: Tensor) -> None:
 
 def _autocasts(device: str) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
-def _free_to_look(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _shorten(vector: Tensor) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gnnlab.ops._ragged import expand_ptr, iota, row_pointers
+from gnnlab.ops._ragged import check_size, expand_ptr, iota, row_pointers
 from gnnlab.ops.csr import CSR
 
 __all__ = ["GATE_EPS", "SCHEMA", "Layout", "grouped", "layout_of", "segments"]
@@ -78,6 +78,7 @@ def layout_of(adj: CSR) -> Layout:
 
 def grouped(index: Tensor, num_rows: int) -> Layout:
     """Row ``r`` holds the elements ``i`` with ``index[i] == r``, in their order."""
+    check_size(max(index.size(0), num_rows), "rows")
     ordered, order = torch.sort(index, stable=True)
     ends = iota(index.size(0) + 1, index)
     return Layout(row_pointers(ordered, num_rows), order.int(), None, ends, index.int(), None)
@@ -85,4 +86,5 @@ def grouped(index: Tensor, num_rows: int) -> Layout:
 
 def segments(ptr: Tensor, total: int) -> Layout:
     """Row ``r`` holds the elements ``ptr[r] .. ptr[r + 1] - 1``."""
+    check_size(max(total, ptr.size(0)), "rows")
     return Layout(ptr.int(), iota(total, ptr), None, iota(total + 1, ptr), expand_ptr(ptr, total).int(), None)

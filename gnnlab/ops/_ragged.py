@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["complete_edge_index", "expand_ptr", "iota", "ragged_arange", "row_pointers"]
+from gnnlab.errors import GraphError
+
+__all__ = ["INT32_MAX", "check_size", "complete_edge_index", "expand_ptr", "iota", "ragged_arange", "row_pointers"]
+
+INT32_MAX = 2**31 - 1
+"""Largest index of a kernel."""
 
 
 def ragged_arange(counts: Tensor, total: int | None = None) -> Tensor:
@@ -65,6 +70,12 @@ def complete_edge_index(ptr: Tensor) -> Tensor:
     source = expand_ptr(torch.cat([others.new_zeros(1), others.cumsum(0)]))
     target = ragged_arange(others, source.numel()) + ptr[graph][source]
     return torch.stack([source, target + (target >= source)])
+
+
+def check_size(size: int, what: str) -> None:
+    """Kernels count in 32 bits: refuse what does not fit before an index wraps."""
+    if size > INT32_MAX:
+        raise GraphError(f"{size} {what} do not fit 32-bit indices", hint="split the graph, or sample neighbourhoods")
 
 
 def iota(size: int, like: Tensor) -> Tensor:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from gnnlab.errors import GraphError
-from gnnlab.ops._ragged import iota, row_pointers
+from gnnlab.ops._debug import debugging, free_to_look
+from gnnlab.ops._ragged import check_size, iota, row_pointers
 
 __all__ = ["CSR", "as_csr"]
-
-_INT32_MAX = 2**31 - 1
 
 
 class CSR:
@@ -34,6 +33,10 @@ class CSR:
         eid_t: [E] int32, caller's edge of every transposed slot.
         eid: [E] int32, caller's edge of every slot; ``None`` if the caller's edges are destination-sorted.
 
+    Raises:
+        GraphError: tensors of other dtypes, lengths or devices; with ``GNNLAB_DEBUG=1`` also pointers that
+            descend, indices out of range, and orders that are no permutation.
+
     Example:
         >>> adj = CSR.from_edge_index(torch.tensor([[0, 1, 2], [1, 0, 0]]), num_nodes=3)
         >>> adj.ptr.tolist(), adj.src.tolist()
@@ -45,6 +48,7 @@ class CSR:
     def __init__(
         self, ptr: Tensor, src: Tensor, ptr_t: Tensor, dst: Tensor, eid_t: Tensor, eid: Tensor | None = None
     ) -> None:
+        _check_fields(ptr, src, ptr_t, dst, eid_t, eid)
         fields = {
             "ptr": ptr,
             "src": src,
@@ -70,7 +74,8 @@ class CSR:
 
         Raises:
             GraphError: wrong shape or dtype, more than 2^31 - 1 nodes or edges, or (on the CPU, where
-                looking costs no synchronisation) an endpoint outside ``[0, num_nodes)``.
+                looking costs no synchronisation, or if ``GNNLAB_DEBUG=1``) an endpoint outside
+                ``[0, num_nodes)``.
         """
         _check(edge_index, num_nodes)
         src, dst = edge_index[0], edge_index[1]
@@ -154,17 +159,45 @@ def _expand(ptr: Tensor, num_edges: int) -> Tensor:
     return torch.repeat_interleave(iota(ptr.numel() - 1, ptr), ptr.diff(), output_size=num_edges)
 
 
+def _check_fields(ptr: Tensor, src: Tensor, ptr_t: Tensor, dst: Tensor, eid_t: Tensor, eid: Tensor | None) -> None:
+    if torch.compiler.is_compiling():
+        return
+    pointers = {"ptr": ptr, "ptr_t": ptr_t}
+    slots = {"src": src, "dst": dst, "eid_t": eid_t} | ({} if eid is None else {"eid": eid})
+    for name, tensor in {**pointers, **slots}.items():
+        if tensor.dtype != torch.int32 or tensor.dim() != 1:
+            raise GraphError(f"{name} of a CSR must be an int32 vector, got {list(tensor.shape)} of {tensor.dtype}")
+        if tensor.device != ptr.device:
+            raise GraphError(f"{name} of a CSR is on {tensor.device}, ptr on {ptr.device}")
+        wanted = ptr.size(0) if name in pointers else src.size(0)
+        if tensor.size(0) != wanted or ptr.size(0) == 0:
+            raise GraphError(f"{name} of a CSR has {tensor.size(0)} elements, expected {max(wanted, 1)}")
+    if debugging():
+        _check_values(pointers, slots)
+
+
+def _check_values(pointers: dict[str, Tensor], slots: dict[str, Tensor]) -> None:
+    num_nodes, num_edges = len(pointers["ptr"]) - 1, len(slots["src"])
+    for name, ptr in pointers.items():
+        if int(ptr[0]) != 0 or int(ptr[-1]) != num_edges or bool((ptr.diff() < 0).any()):
+            raise GraphError(f"{name} of a CSR must run from 0 to {num_edges} without descending")
+    for name, index in slots.items():
+        orders = name.startswith("eid")
+        end = num_edges if orders else num_nodes
+        if num_edges and not (int(index.min()) >= 0 and int(index.max()) < end):
+            raise GraphError(f"{name} of a CSR holds an index outside 0 to {end - 1}")
+        if orders and index.unique().numel() != num_edges:
+            raise GraphError(f"{name} of a CSR must name every edge once")
+
+
 def _check(edge_index: Tensor, num_nodes: int) -> None:
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
         raise GraphError(
             f"edge_index must be an integer tensor of shape [2, E], got {list(edge_index.shape)} of {edge_index.dtype}"
         )
-    if max(num_nodes, edge_index.size(1)) > _INT32_MAX:
-        raise GraphError(
-            f"{num_nodes} nodes and {edge_index.size(1)} edges do not fit 32-bit indices",
-            hint="split the graph, or sample neighbourhoods",
-        )
-    if edge_index.device.type == "cpu" and edge_index.numel() and not torch.compiler.is_compiling():
+    check_size(num_nodes, "nodes")
+    check_size(edge_index.size(1), "edges")
+    if edge_index.numel() and free_to_look(edge_index):
         low, high = (int(bound) for bound in torch.aminmax(edge_index))
         if low < 0 or high >= num_nodes:
             bad = low if low < 0 else high
