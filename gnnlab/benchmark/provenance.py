@@ -10,10 +10,12 @@ import subprocess
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gnnlab
-from gnnlab.data.card import Card
+
+if TYPE_CHECKING:
+    from gnnlab.data.card import Card
 
 __all__ = ["commit", "data_digest", "hardware", "now", "versions"]
 
@@ -27,6 +29,7 @@ _PACKAGES = (
     "numba",
     "triton",
     "torch-scatter",
+    "torch-sparse",
 )
 _CHECKOUT = Path(__file__).resolve().parents[2]
 

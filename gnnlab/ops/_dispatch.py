@@ -22,8 +22,10 @@ from gnnlab.errors import BackendError, nearest
 
 __all__ = ["BackendStatus", "backend_report", "kernel", "use_backend"]
 
-_MODULES = {"torch": "gnnlab.ops._torch", "reference": "gnnlab.ops._reference"}
-_AUTOMATIC = ("torch",)  # fastest first; the last one runs everything
+_MODULES = {
+    name: f"gnnlab.ops._{name}" for name in ("triton", "numba", "torch", "torch_scatter", "torch_sparse", "reference")
+}
+_AUTOMATIC = ("triton", "numba", "torch")  # fastest first; the last one runs everything
 
 
 class _Choice(NamedTuple):
@@ -42,7 +44,9 @@ class use_backend:
     active when it is computed. The environment variable ``GNNLAB_BACKEND`` sets the initial value.
 
     Args:
-        name: ``"torch"``, ``"reference"`` (slow, float64), or ``None`` for the automatic choice.
+        name: ``"triton"`` (CUDA), ``"numba"`` (CPU), ``"torch"`` (any device), ``"torch_scatter"`` or
+            ``"torch_sparse"`` (where installed), ``"reference"`` (slow, float64), or ``None`` for the automatic
+            choice: the first of triton, numba and torch that can run an operation.
 
     Raises:
         BackendError: an unknown name.
@@ -127,7 +131,7 @@ def _why(name: str, active: tuple[str, ...], chosen: _Choice) -> str:
         return f"chosen by {chosen.origin}" if active else f"'{chosen.name}' is chosen by {chosen.origin}"
     if active:
         return "automatic"
-    return "not the fastest here" if name in _AUTOMATIC else "on request only"
+    return "for what the fastest here lacks" if name in _AUTOMATIC else "on request only"
 
 
 def _first_usable(device: str) -> str:

@@ -9,69 +9,70 @@ from torch import Tensor
 from torch.library import custom_op
 
 from gnnlab.ops._dispatch import kernel
+from gnnlab.ops._layout import SCHEMA, Layout
 
 __all__ = ["extremum"]
 
 
-@custom_op(
-    "gnnlab::extremum",
-    mutates_args=(),
-    schema="(Tensor x, bool largest, Tensor ptr, Tensor idx) -> (Tensor, Tensor)",
-)
-def extremum(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
-    """[R, F] extreme of x over every row's sources and [R, F] int32 the source it came from.
+@custom_op("gnnlab::extremum", mutates_args=(), schema=f"(Tensor x, bool largest, {SCHEMA}) -> (Tensor, Tensor)")
+def extremum(x: Tensor, largest: bool, *layout: Tensor | None) -> tuple[Tensor, Tensor]:
+    """[R, F] extreme of x over every row's sources and [R, F] int32 the edge it came over.
 
-    The first slot wins a tie, NaN wins over everything, an empty row gives 0. The source is -1 (and no
+    The first slot wins a tie, NaN wins over everything, an empty row gives 0. The edge is -1 (and no
     gradient flows) in an empty row, and where everything is infinitely far from the wanted end.
     """
-    if idx.size(0) == 0 or x.numel() == 0:
-        shape = (ptr.size(0) - 1, x.size(1))
-        return x.new_zeros(shape), idx.new_full(shape, -1)
-    return kernel("extremum", x)(x, largest, ptr, idx)
+    rows = Layout(*layout)
+    if rows.num_edges == 0 or x.numel() == 0:
+        shape = (rows.num_rows, x.size(1))
+        return x.new_zeros(shape), rows.idx.new_full(shape, -1)
+    return kernel("extremum", x)(x, largest, rows)
 
 
-@custom_op("gnnlab::spread", mutates_args=(), schema="(Tensor x, Tensor source, SymInt num_sources) -> Tensor")
-def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
-    """out[source[r, f], f] += x[r, f], skipping negative sources; the transpose of :func:`pick`."""
-    if num_sources == 0 or x.numel() == 0:
-        return x.new_zeros(num_sources, x.size(1))
-    return kernel("spread", x)(x, source, num_sources)
+@custom_op("gnnlab::spread", mutates_args=(), schema=f"(Tensor x, Tensor winner, {SCHEMA}) -> Tensor")
+def spread(x: Tensor, winner: Tensor, *layout: Tensor | None) -> Tensor:
+    """out[source of winner[r, f], f] += x[r, f], skipping negative winners; the transpose of :func:`pick`."""
+    rows = Layout(*layout)
+    if rows.num_edges == 0 or x.numel() == 0:
+        return x.new_zeros(rows.t.num_rows, x.size(1))
+    return kernel("spread", x)(x, winner, rows)
 
 
-def pick(x: Tensor, source: Tensor) -> Tensor:
-    """out[r, f] = x[source[r, f], f], 0 where the source is negative."""
-    if x.size(0) == 0:
-        return x.new_zeros(source.shape)
-    return torch.where(source < 0, 0, x.gather(0, source.clamp(min=0).long()))
+def pick(x: Tensor, winner: Tensor, rows: Layout) -> Tensor:
+    """out[r, f] = x[source of winner[r, f], f], 0 where the winner is negative."""
+    if x.size(0) == 0 or rows.num_edges == 0:
+        return x.new_zeros(winner.shape)
+    source = rows.source.index_select(0, winner.clamp(min=0).flatten()).view(winner.shape)
+    return torch.where(winner < 0, 0, x.gather(0, source.long()))
 
 
 @extremum.register_fake
-def _(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (ptr.size(0) - 1, x.size(1))
-    return x.new_empty(shape), idx.new_empty(shape)
+def _(x: Tensor, largest: bool, *layout: Tensor | None) -> tuple[Tensor, Tensor]:
+    rows = Layout(*layout)
+    shape = (rows.num_rows, x.size(1))
+    return x.new_empty(shape), rows.idx.new_empty(shape)
 
 
 @spread.register_fake
-def _(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
-    return x.new_empty(num_sources, x.size(1))
+def _(x: Tensor, winner: Tensor, *layout: Tensor | None) -> Tensor:
+    return x.new_empty(Layout(*layout).t.num_rows, x.size(1))
 
 
 def _keep_extremum(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    ctx.num_sources = inputs[0].size(0)
-    ctx.save_for_backward(output[1])
+    ctx.save_for_backward(output[1], *inputs[2:])
     ctx.mark_non_differentiable(output[1])
 
 
 def _extremum_backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple:
-    return spread(grad, *ctx.saved_tensors, ctx.num_sources), None, None, None
+    return spread(grad, *ctx.saved_tensors), *[None] * 7
 
 
 def _keep_spread(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    ctx.save_for_backward(inputs[1])
+    ctx.save_for_backward(*inputs[1:])
 
 
 def _spread_backward(ctx: Any, grad: Tensor) -> tuple:
-    return pick(grad, *ctx.saved_tensors), None, None
+    winner, *layout = ctx.saved_tensors
+    return pick(grad, winner, Layout(*layout)), *[None] * 7
 
 
 extremum.register_autograd(_extremum_backward, setup_context=_keep_extremum)

@@ -64,7 +64,7 @@ class Layout(NamedTuple):
     @property
     def edges(self) -> Layout:
         """The R x E incidence: every row holds its edges. Its transpose reads rows from the edges."""
-        return Layout(self.ptr, self.slots, None, iota(self.num_edges + 1, self.ptr), self.target, None)
+        return Layout(self.ptr, self.slots, self.eid, iota(self.num_edges + 1, self.ptr), self.target, None)
 
     @property
     def degree(self) -> Tensor:
@@ -81,7 +81,8 @@ def grouped(index: Tensor, num_rows: int) -> Layout:
     check_size(max(index.size(0), num_rows), "rows")
     ordered, order = torch.sort(index, stable=True)
     ends = iota(index.size(0) + 1, index)
-    return Layout(row_pointers(ordered, num_rows), order.int(), None, ends, index.int(), None)
+    order = order.int()
+    return Layout(row_pointers(ordered, num_rows), order, order, ends, index.int(), None)
 
 
 def segments(ptr: Tensor, total: int) -> Layout:

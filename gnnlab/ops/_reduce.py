@@ -53,7 +53,7 @@ def _extreme(x: Tensor, weight: Tensor | None, layout: Layout, largest: bool) ->
         _check_heads(x, weight)
         x = read_rows(x, layout.t) * weight.reshape(*weight.shape, *[1] * (x.dim() - weight.dim()))
         layout = layout.edges
-    out, _ = extremum(x.reshape(x.size(0), prod(x.shape[1:])), largest, layout.ptr, layout.idx)
+    out, _ = extremum(x.reshape(x.size(0), prod(x.shape[1:])), largest, *layout)
     return out.view(layout.num_rows, *x.shape[1:])
 
 

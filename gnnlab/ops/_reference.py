@@ -33,21 +33,22 @@ def sddmm(a: Tensor, b: Tensor, layout: Layout) -> Tensor:
     return _in_edge_order((a.double()[row] * b.double()[source]).sum(-1), edge).to(a.dtype)
 
 
-def extremum(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
-    row, num_rows, num_edges = expand_ptr(ptr, idx.size(0)), ptr.size(0) - 1, idx.size(0)
-    messages = x.double()[idx]
+def extremum(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
+    row, source, order = _entries(layout)
+    num_rows, num_edges = layout.num_rows, layout.num_edges
+    messages = x.double()[source]
     out = _extreme(messages, row, num_rows, "amax" if largest else "amin")
     wins = (messages == out[row]) & (messages != (-torch.inf if largest else torch.inf)) | messages.isnan()
     slot = torch.arange(num_edges, device=x.device).unsqueeze(1).expand_as(messages)
     first = _extreme(torch.where(wins, slot, num_edges), row, num_rows, "amin")
-    none = (first == num_edges) | (ptr.diff() == 0).unsqueeze(1)
-    return out.to(x.dtype), idx[first.masked_fill(none, 0)].masked_fill(none, -1)
+    none = (first == num_edges) | (layout.ptr.diff() == 0).unsqueeze(1)
+    return out.to(x.dtype), order[first.masked_fill(none, 0)].masked_fill(none, -1).int()
 
 
-def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
-    out = x.new_zeros(num_sources, x.size(1), dtype=torch.float64)
-    kept = torch.where(source < 0, 0, x.double())
-    return out.scatter_add(0, source.clamp(min=0).long(), kept).to(x.dtype)
+def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
+    out = x.new_zeros(layout.t.num_rows, x.size(1), dtype=torch.float64)
+    kept = torch.where(winner < 0, 0, x.double())
+    return out.scatter_add(0, layout.source.long()[winner.clamp(min=0)], kept).to(x.dtype)
 
 
 def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:

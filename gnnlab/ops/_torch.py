@@ -57,15 +57,16 @@ def sddmm(a: Tensor, b: Tensor, layout: Layout) -> Tensor:
     return _by_head([_dot(left, right, layout.ptr, source, target) for left, right in by_head])
 
 
-def extremum(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
+def extremum(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
     find = _extremum_sparse if x.device.type == "cpu" else _extremum_bag
-    return find(x, largest, ptr, idx)
+    return find(x, largest, layout)
 
 
-def spread(x: Tensor, source: Tensor, num_sources: int) -> Tensor:
-    width = x.size(1)
+def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
+    width, num_sources = x.size(1), layout.t.num_rows
+    source = layout.source.index_select(0, winner.clamp(min=0).flatten()).view(winner.shape)
     # One more row takes what comes from nowhere.
-    place = torch.where(source < 0, num_sources, source).long().mul_(width).add_(iota(width, source)).flatten()
+    place = torch.where(winner < 0, num_sources, source).long().mul_(width).add_(iota(width, source)).flatten()
     out = x.new_zeros((num_sources + 1) * width)
     if x.device.type == "cpu":
         out.scatter_add_(0, place, x.flatten())
@@ -145,7 +146,7 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     _, logits = _logits(x, source, target, edge, slope, skip_loops, layout)
     ends, slots = layout.target, layout.slots
-    top, _ = extremum(logits, True, layout.ptr, slots)
+    top, _ = extremum(logits, True, layout.edges)
     top.masked_fill_(top == -torch.inf, 0)
     powers = logits.sub_(top.index_select(0, ends)).exp_()
     total = _bag(layout.ptr, slots, powers)
@@ -187,7 +188,7 @@ def attention_backward(
 def softmax(logits: Tensor, layout: Layout) -> Tensor:
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     target, slots = layout.target, layout.slots
-    top, _ = extremum(wide, True, layout.ptr, slots)
+    top, _ = extremum(wide, True, layout.edges)
     top.masked_fill_(top == -torch.inf, 0)
     powers = wide.sub(top.index_select(0, target)).exp_()
     total = _bag(layout.ptr, slots, powers)
@@ -245,22 +246,25 @@ def _dot(a: Tensor, b: Tensor, ptr: Tensor, source: Tensor, target: Tensor) -> T
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(a, b, source, ptr, target, 0)
 
 
-def _extremum_sparse(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
-    shape, ones = (ptr.size(0) - 1, x.size(0)), x.new_ones(idx.size(0))
+def _extremum_sparse(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
+    shape, ones = (layout.num_rows, x.size(0)), x.new_ones(layout.num_edges)
     with torch.enable_grad():  # the winning slots come back only if a gradient is wanted
-        matrix = torch.sparse_csr_tensor(ptr, idx, ones, shape, check_invariants=False).requires_grad_()
+        matrix = torch.sparse_csr_tensor(layout.ptr, layout.idx, ones, shape, check_invariants=False).requires_grad_()
         out, slot = torch.ops.aten._sparse_mm_reduce_impl(matrix, x.contiguous(), "amax" if largest else "amin")
     # The slot behind the last one stands for "none".
-    source = torch.cat([idx, idx.new_full((1,), -1)]).index_select(0, slot.flatten())
-    return out.detach(), source.view(slot.shape)
+    edge = torch.cat([layout.slots, layout.idx.new_full((1,), -1)]).index_select(0, slot.flatten())
+    return out.detach(), edge.view(slot.shape)
 
 
-def _extremum_bag(x: Tensor, largest: bool, ptr: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:
-    signed = x.contiguous() if largest else -x
-    top, _, _, source = torch.embedding_bag(signed, idx, ptr, mode=2, include_last_offset=True)
+def _extremum_bag(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
+    # Of a bag's maximum only the element is known, so every edge is one.
+    messages = x.index_select(0, layout.source)
+    signed = messages if largest else messages.neg_()
+    ptr, slots = layout.ptr, layout.slots
+    top, _, _, edge = torch.embedding_bag(signed, slots, ptr, mode=2, include_last_offset=True)
     out = top.clone() if largest else -top
     # The bag passes over NaN, torch.max does not: a row that holds one becomes one.
-    has_nan = _bag(ptr, idx, x.isnan().to(x.dtype)) > 0
+    has_nan = _bag(ptr, slots, signed.isnan().to(x.dtype)) > 0
     empty = (ptr.diff() == 0).unsqueeze(1)
-    source = source.int().masked_fill_(empty | (top == -torch.inf), -1)
-    return out.masked_fill_(has_nan, torch.nan).masked_fill_(empty, 0), source
+    edge = edge.int().masked_fill_(empty | (top == -torch.inf), -1)
+    return out.masked_fill_(has_nan, torch.nan).masked_fill_(empty, 0), edge

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from gnnlab.ops import backend_report
+
 _GRAPHS = {
     "no nodes": (0, []),
     "one node": (1, []),
@@ -22,3 +24,12 @@ def graph(request: pytest.FixtureRequest) -> tuple[Tensor, int]:
     """(edge_index, num_nodes)."""
     num_nodes, edges = request.param
     return torch.tensor(edges, dtype=torch.long).view(-1, 2).t().contiguous(), num_nodes
+
+
+@pytest.fixture(params=["numba", "torch", "reference"], scope="session")
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every backend of the CPU, one after the other."""
+    reasons = {status.name: status.reason for status in backend_report() if "not on cpu" in status.reason}
+    if request.param in reasons:
+        pytest.skip(reasons[request.param])
+    return request.param

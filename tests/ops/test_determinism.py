@@ -43,8 +43,8 @@ def test_both_routes_to_an_extremum_agree(largest, dtype):
     x[17:23] = torch.inf
     x[60:90] = -torch.inf
     layout = layout_of(CSR.from_edge_index(edge_index, n))
-    sparse = _torch._extremum_sparse(x, largest, layout.ptr, layout.idx)
-    bag = _torch._extremum_bag(x, largest, layout.ptr, layout.idx)
+    sparse = _torch._extremum_sparse(x, largest, layout)
+    bag = _torch._extremum_bag(x, largest, layout)
     assert torch.equal(sparse[0].nan_to_num(9.0), bag[0].nan_to_num(9.0))
     finite = sparse[0].isfinite()
     assert torch.equal(sparse[1][finite], bag[1][finite])

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from gnnlab.errors import BackendError, GnnlabError
-from gnnlab.ops import _dispatch, _reference, _torch, aggregate, backend_report, use_backend
+from gnnlab.ops import _dispatch, _numba, _reference, _torch, aggregate, backend_report, use_backend
+
+_FASTEST = "torch" if _numba.unavailable("cpu") else "numba"
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +21,22 @@ def active() -> str:
 
 
 def test_automatic_choice():
+    assert active() == _FASTEST
+    assert _dispatch.kernel("spmm", torch.ones(1).half()) is _torch.spmm
+
+
+@pytest.mark.skipif(_FASTEST != "numba", reason="numba is not installed")
+def test_half_precision_and_missing_kernels_fall_back_to_torch():
+    assert _dispatch.kernel("gine", torch.ones(1)) is _numba.gine
+    assert _dispatch.kernel("gine", torch.ones(1).bfloat16()) is _torch.gine
+
+
+def test_without_numba_torch_serves_everything(monkeypatch):
+    monkeypatch.setattr(_numba, "unavailable", lambda device: "numba is not installed")
+    _dispatch._find.cache_clear()
     assert active() == "torch"
-    assert _dispatch.kernel("spmm", torch.ones(1)) is _torch.spmm
+    assert _dispatch.kernel("gine", torch.ones(1)) is _torch.gine
+    _dispatch._find.cache_clear()
 
 
 def test_with_block_restores_what_was_before():
@@ -29,13 +45,13 @@ def test_with_block_restores_what_was_before():
         with use_backend("torch"):
             assert active() == "torch"
         assert _dispatch.kernel("spmm", torch.ones(1)) is _reference.spmm
-    assert active() == "torch"
+    assert active() == _FASTEST
 
 
 def test_restores_after_an_error():
     with pytest.raises(KeyError), use_backend("reference"):
         raise KeyError
-    assert active() == "torch"
+    assert active() == _FASTEST
 
 
 def test_plain_call_stays():
@@ -46,7 +62,7 @@ def test_plain_call_stays():
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(BackendError, match="did you mean 'reference'"):
         use_backend("referense")
-    assert active() == "torch"
+    assert active() == _FASTEST
 
 
 def test_environment_is_read_late_and_once(monkeypatch):
@@ -79,13 +95,14 @@ def test_missing_kernel_falls_back(monkeypatch):
     monkeypatch.delattr(_reference, "spmm")
     _dispatch._find.cache_clear()
     with use_backend("reference"):
-        assert _dispatch.kernel("spmm", torch.ones(1)) is _torch.spmm
+        assert _dispatch.kernel("spmm", torch.ones(1).half()) is _torch.spmm
         assert _dispatch.kernel("gine", torch.ones(1)) is _reference.gine
     _dispatch._find.cache_clear()
 
 
 def test_every_backend_has_every_kernel():
-    operations = {"spmm", "sddmm", "extremum", "spread", "gine", "gine_backward", "gated", "gated_backward"}
-    for operation in operations | {"softmax", "softmax_backward"}:
+    kernels = {"spmm", "sddmm", "extremum", "spread", "dropout"}
+    fused = {"gine", "gated", "gated_gcn", "softmax", "attention"}
+    for operation in kernels | fused | {f"{name}_backward" for name in fused}:
         assert callable(getattr(_torch, operation))
         assert callable(getattr(_reference, operation))

@@ -35,7 +35,6 @@ _REDUCE = {
 
 dtypes = pytest.mark.parametrize("dtype", _TOLERANCE, ids=str)
 reduces = pytest.mark.parametrize("reduce", _REDUCE)
-backends = pytest.mark.parametrize("backend", ["torch", "reference"])
 
 
 class Case(NamedTuple):
@@ -78,7 +77,6 @@ def close(out: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
 
 @dtypes
 @reduces
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases())
 def test_aggregate(case, dtype, reduce, backend):
@@ -108,7 +106,6 @@ def test_aggregate_with_heads(case, heads, dtype, reduce):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases())
 def test_messages_with_edge_features(case, dtype, backend):
@@ -124,7 +121,6 @@ def test_messages_with_edge_features(case, dtype, backend):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases())
 def test_messages_with_typed_edges(case, dtype, backend):
@@ -137,7 +133,6 @@ def test_messages_with_typed_edges(case, dtype, backend):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases(), featured=st.booleans())
 def test_gated_gcn(case, featured, dtype, backend):
@@ -153,7 +148,6 @@ def test_gated_gcn(case, featured, dtype, backend):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases(), heads=st.sampled_from([1, 3]), skip=st.booleans())
 def test_attention(case, heads, skip, dtype, backend):
@@ -178,7 +172,6 @@ def test_attention(case, heads, skip, dtype, backend):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases(), heads=st.sampled_from([(), (1,), (2,)]))
 def test_sddmm(case, heads, dtype, backend):
@@ -190,7 +183,6 @@ def test_sddmm(case, heads, dtype, backend):
 
 
 @dtypes
-@backends
 @settings(max_examples=12, deadline=None)
 @given(case=cases(), heads=st.sampled_from([(), (1,), (4,)]))
 def test_edge_softmax(case, heads, dtype, backend):
@@ -269,7 +261,6 @@ def test_half_precision_mean_does_not_overflow():
 
 
 @reduces
-@backends
 def test_nan_is_never_hidden(reduce, backend):
     x = torch.tensor([[1.0], [math.nan], [2.0]])
     edge_index = torch.tensor([[0, 1, 2, 0, 2], [0, 0, 0, 1, 1]])
