@@ -7,13 +7,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import GraphError
 from gnnlab.ops._check import edge_layout, node_layout, same_kind
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._higher import differentiated
 from gnnlab.ops._layout import SCHEMA, Layout
+from gnnlab.ops._operator import operator
 from gnnlab.ops._reduce import read_rows, reduce_edges, reduce_rows
 from gnnlab.ops._softmax import softmax
 from gnnlab.ops._spmm import spmm
@@ -82,7 +82,7 @@ _NODE_PARTS, _EDGE_PARTS = ("source", "target"), ("edge", "weight")
 _PARTS = "Tensor x, Tensor? source, Tensor? target, Tensor? edge, Tensor? weight, float slope, bool skip_loops"
 
 
-@custom_op("gnnlab::attention", mutates_args=(), schema=f"({_PARTS}, {SCHEMA}) -> (Tensor, Tensor)")
+@operator("attention", f"({_PARTS}, {SCHEMA}) -> (Tensor, Tensor)")
 def attention(
     x: Tensor,
     source: Tensor | None,
@@ -100,10 +100,9 @@ def attention(
     return kernel("attention", x)(x, source, target, edge, weight, slope, skip_loops, rows)
 
 
-@custom_op(
-    "gnnlab::attention_backward",
-    mutates_args=(),
-    schema=f"(Tensor grad_out, Tensor grad_lse, {_PARTS}, Tensor out, Tensor lse, {SCHEMA})"
+@operator(
+    "attention_backward",
+    f"(Tensor grad_out, Tensor grad_lse, {_PARTS}, Tensor out, Tensor lse, {SCHEMA})"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def attention_backward(

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import ConfigError, GraphError
 from gnnlab.ops._check import same_kind
 from gnnlab.ops._dispatch import kernel
+from gnnlab.ops._operator import operator
 
 __all__ = ["dropout"]
 
@@ -58,7 +58,7 @@ def dropout(
     return hashed_dropout(x, seed, float(p), residual)
 
 
-@custom_op("gnnlab::dropout", mutates_args=(), schema="(Tensor x, Tensor seed, float p, Tensor? residual) -> Tensor")
+@operator("dropout", "(Tensor x, Tensor seed, float p, Tensor? residual) -> Tensor")
 def hashed_dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
     """Linear and symmetric in x: its transpose is itself."""
     if x.numel() == 0:

@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._layout import SCHEMA, Layout
+from gnnlab.ops._operator import operator
 
 __all__ = ["extremum"]
 
 
-@custom_op("gnnlab::extremum", mutates_args=(), schema=f"(Tensor x, bool largest, {SCHEMA}) -> (Tensor, Tensor)")
+@operator("extremum", f"(Tensor x, bool largest, {SCHEMA}) -> (Tensor, Tensor)")
 def extremum(x: Tensor, largest: bool, *layout: Tensor | None) -> tuple[Tensor, Tensor]:
     """[R, F] extreme of x over every row's sources and [R, F] int32 the edge it came over.
 
@@ -28,7 +28,7 @@ def extremum(x: Tensor, largest: bool, *layout: Tensor | None) -> tuple[Tensor, 
     return kernel("extremum", x)(x, largest, rows)
 
 
-@custom_op("gnnlab::spread", mutates_args=(), schema=f"(Tensor x, Tensor winner, {SCHEMA}) -> Tensor")
+@operator("spread", f"(Tensor x, Tensor winner, {SCHEMA}) -> Tensor")
 def spread(x: Tensor, winner: Tensor, *layout: Tensor | None) -> Tensor:
     """out[source of winner[r, f], f] += x[r, f], skipping negative winners; the transpose of :func:`pick`."""
     rows = Layout(*layout)

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import GraphError
 from gnnlab.ops._check import edge_layout, node_layout, same_kind
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._layout import SCHEMA, Layout
+from gnnlab.ops._operator import operator
 from gnnlab.ops.csr import CSR
 
 __all__ = ["gated_aggregate"]
@@ -49,7 +49,7 @@ def gated_aggregate(x: Tensor, gate: Tensor, adj: CSR | Tensor) -> tuple[Tensor,
     return num.view(x.shape), den.view(x.shape)
 
 
-@custom_op("gnnlab::gated", mutates_args=(), schema=f"(Tensor x, Tensor gate, {SCHEMA}) -> (Tensor, Tensor)")
+@operator("gated", f"(Tensor x, Tensor gate, {SCHEMA}) -> (Tensor, Tensor)")
 def gated(x: Tensor, gate: Tensor, *layout: Tensor | None) -> tuple[Tensor, Tensor]:
     """[N, F], [E, F] -> [N, F], [N, F]."""
     if gate.numel() == 0:
@@ -57,10 +57,9 @@ def gated(x: Tensor, gate: Tensor, *layout: Tensor | None) -> tuple[Tensor, Tens
     return kernel("gated", x)(x, gate, Layout(*layout))
 
 
-@custom_op(
-    "gnnlab::gated_backward",
-    mutates_args=(),
-    schema=f"(Tensor grad_num, Tensor grad_den, Tensor x, Tensor gate, {SCHEMA}) -> (Tensor, Tensor)",
+@operator(
+    "gated_backward",
+    f"(Tensor grad_num, Tensor grad_den, Tensor x, Tensor gate, {SCHEMA}) -> (Tensor, Tensor)",
 )
 def gated_backward(
     grad_num: Tensor, grad_den: Tensor, x: Tensor, gate: Tensor, *layout: Tensor | None

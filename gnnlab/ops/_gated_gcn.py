@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import GraphError
 from gnnlab.ops._check import edge_layout, node_layout, same_kind
@@ -14,6 +13,7 @@ from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._gated import gated
 from gnnlab.ops._higher import differentiated
 from gnnlab.ops._layout import GATE_EPS, SCHEMA, Layout
+from gnnlab.ops._operator import operator
 from gnnlab.ops._reduce import read_rows
 from gnnlab.ops.csr import CSR
 
@@ -63,10 +63,9 @@ def gated_gcn_aggregate(
     return out, pre
 
 
-@custom_op(
-    "gnnlab::gated_gcn",
-    mutates_args=(),
-    schema=f"(Tensor value, Tensor source, Tensor target, Tensor? edge, {SCHEMA}) -> (Tensor, Tensor, Tensor)",
+@operator(
+    "gated_gcn",
+    f"(Tensor value, Tensor source, Tensor target, Tensor? edge, {SCHEMA}) -> (Tensor, Tensor, Tensor)",
 )
 def gated_gcn(
     value: Tensor, source: Tensor, target: Tensor, edge: Tensor | None, *layout: Tensor | None
@@ -79,10 +78,9 @@ def gated_gcn(
     return kernel("gated_gcn", value)(value, source, target, edge, rows)
 
 
-@custom_op(
-    "gnnlab::gated_gcn_backward",
-    mutates_args=(),
-    schema="(Tensor grad_out, Tensor grad_pre, Tensor value, Tensor out, Tensor pre, Tensor den, "
+@operator(
+    "gated_gcn_backward",
+    "(Tensor grad_out, Tensor grad_pre, Tensor value, Tensor out, Tensor pre, Tensor den, "
     f"{SCHEMA}) -> (Tensor, Tensor, Tensor, Tensor)",
 )
 def gated_gcn_backward(

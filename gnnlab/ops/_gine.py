@@ -6,12 +6,12 @@ from math import prod
 from typing import Any
 
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import GraphError
 from gnnlab.ops._check import check_index, edge_layout, node_layout, same_kind
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._layout import SCHEMA, Layout, grouped
+from gnnlab.ops._operator import operator
 from gnnlab.ops._reduce import read_rows, reduce_edges, reduce_rows
 from gnnlab.ops.csr import CSR
 
@@ -57,7 +57,7 @@ def gine_aggregate(x: Tensor, edge_attr: Tensor, adj: CSR | Tensor, edge_type: T
     return out.view(x.shape)
 
 
-@custom_op("gnnlab::gine", mutates_args=(), schema=f"(Tensor x, Tensor edge, Tensor? kind, {SCHEMA}) -> Tensor")
+@operator("gine", f"(Tensor x, Tensor edge, Tensor? kind, {SCHEMA}) -> Tensor")
 def gine(x: Tensor, edge: Tensor, kind: Tensor | None, *layout: Tensor | None) -> Tensor:
     """[N, F], [E, F] (or a table [T, F] and its row of every edge, [E] int32) -> [N, F]."""
     rows = Layout(*layout)
@@ -66,10 +66,9 @@ def gine(x: Tensor, edge: Tensor, kind: Tensor | None, *layout: Tensor | None) -
     return kernel("gine", x)(x, edge, kind, rows)
 
 
-@custom_op(
-    "gnnlab::gine_backward",
-    mutates_args=(),
-    schema=f"(Tensor grad, Tensor x, Tensor edge, Tensor? kind, {SCHEMA}) -> (Tensor, Tensor)",
+@operator(
+    "gine_backward",
+    f"(Tensor grad, Tensor x, Tensor edge, Tensor? kind, {SCHEMA}) -> (Tensor, Tensor)",
 )
 def gine_backward(
     grad: Tensor, x: Tensor, edge: Tensor, kind: Tensor | None, *layout: Tensor | None

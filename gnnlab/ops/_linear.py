@@ -7,11 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.library import custom_op
+
+from gnnlab.ops._operator import operator
 
 __all__ = ["linear"]
 
-_SMALLEST = 2**20  # multiplications below which the call costs more than it saves
+_SMALLEST = 2**24  # multiplications below which the call costs more than it saves
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -40,7 +41,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product(x, weight, bias)
 
 
-@custom_op("gnnlab::linear", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
+@operator("linear", "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """[M, I], [O, I], [O] -> [M, O]."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

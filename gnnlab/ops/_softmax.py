@@ -6,12 +6,12 @@ from math import prod
 from typing import Any
 
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.errors import GraphError
 from gnnlab.ops._check import edge_layout, same_kind
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._layout import SCHEMA, Layout, layout_of
+from gnnlab.ops._operator import operator
 from gnnlab.ops._reduce import read_rows, reduce_edges
 from gnnlab.ops.csr import CSR
 
@@ -57,7 +57,7 @@ def _graph(adj: CSR | Tensor, num_nodes: int | None) -> CSR:
     return CSR.from_edge_index(adj, num_nodes)
 
 
-@custom_op("gnnlab::softmax", mutates_args=(), schema=f"(Tensor logits, {SCHEMA}) -> Tensor")
+@operator("softmax", f"(Tensor logits, {SCHEMA}) -> Tensor")
 def softmax(logits: Tensor, *layout: Tensor | None) -> Tensor:
     """[E, H] -> [E, H]."""
     if logits.numel() == 0:
@@ -65,7 +65,7 @@ def softmax(logits: Tensor, *layout: Tensor | None) -> Tensor:
     return kernel("softmax", logits)(logits, Layout(*layout))
 
 
-@custom_op("gnnlab::softmax_backward", mutates_args=(), schema=f"(Tensor p, Tensor grad, {SCHEMA}) -> Tensor")
+@operator("softmax_backward", f"(Tensor p, Tensor grad, {SCHEMA}) -> Tensor")
 def softmax_backward(p: Tensor, grad: Tensor, *layout: Tensor | None) -> Tensor:
     """p * (grad - sum of p * grad over the row), [E, H]."""
     if p.numel() == 0:

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from gnnlab.ops._dispatch import kernel
 from gnnlab.ops._layout import SCHEMA, Layout
+from gnnlab.ops._operator import operator
 
 __all__ = ["divide_by_degree", "sddmm", "spmm"]
 
 
-@custom_op("gnnlab::spmm", mutates_args=(), schema=f"(Tensor x, Tensor? weight, bool mean, {SCHEMA}) -> Tensor")
+@operator("spmm", f"(Tensor x, Tensor? weight, bool mean, {SCHEMA}) -> Tensor")
 def spmm(x: Tensor, weight: Tensor | None, mean: bool, *layout: Tensor | None) -> Tensor:
     """out[r] = sum over the edges e of row r of weight[e] * x[source of e]; divided by the degree if ``mean``."""
     rows = Layout(*layout)
@@ -27,7 +27,7 @@ def spmm(x: Tensor, weight: Tensor | None, mean: bool, *layout: Tensor | None) -
     return kernel("spmm", x)(x, weight, mean, rows)
 
 
-@custom_op("gnnlab::sddmm", mutates_args=(), schema=f"(Tensor a, Tensor b, {SCHEMA}) -> Tensor")
+@operator("sddmm", f"(Tensor a, Tensor b, {SCHEMA}) -> Tensor")
 def sddmm(a: Tensor, b: Tensor, *layout: Tensor | None) -> Tensor:
     """out[e] = <a[target of e], b[source of e]> over the channels."""
     rows = Layout(*layout)

@@ -250,7 +250,9 @@ def _extremum_sparse(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, 
     shape, ones = (layout.num_rows, x.size(0)), x.new_ones(layout.num_edges)
     with torch.enable_grad():  # the winning slots come back only if a gradient is wanted
         matrix = torch.sparse_csr_tensor(layout.ptr, layout.idx, ones, shape, check_invariants=False).requires_grad_()
-        out, slot = torch.ops.aten._sparse_mm_reduce_impl(matrix, x.contiguous(), "amax" if largest else "amin")
+        out, slot = torch.ops.aten._sparse_mm_reduce_impl(
+            matrix, x.detach().contiguous(), "amax" if largest else "amin"
+        )
     # The slot behind the last one stands for "none".
     edge = torch.cat([layout.slots, layout.idx.new_full((1,), -1)]).index_select(0, slot.flatten())
     return out.detach(), edge.view(slot.shape)

@@ -34,6 +34,7 @@ from gnnlab.ops._gated import gated, gated_backward
 from gnnlab.ops._gated_gcn import gated_gcn, gated_gcn_backward
 from gnnlab.ops._gine import gine, gine_backward
 from gnnlab.ops._layout import layout_of
+from gnnlab.ops._linear import _suits
 from gnnlab.ops._softmax import softmax, softmax_backward
 from gnnlab.ops._spmm import sddmm as sddmm_op
 from gnnlab.ops._spmm import spmm
@@ -115,10 +116,11 @@ def test_dropout(backend):
 
 def test_linear_through_the_fast_product():
     x, weight, bias = (
-        leaf(1200, 32, dtype=torch.float32),
+        leaf(20_000, 32, dtype=torch.float32),
         leaf(30, 32, dtype=torch.float32),
         leaf(30, dtype=torch.float32),
     )
+    assert _suits(x, weight, bias)
     for parts in ((x, weight, bias), (x, weight)):
         out, expected = linear(*parts), torch.nn.functional.linear(*(part.double() for part in parts))
         torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-4)
@@ -271,6 +273,6 @@ def test_registration(graph):
     ]
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
     for operation, arguments in calls:
-        torch.library.opcheck(operation, arguments, test_utils=tests)
+        torch.library.opcheck(operation.custom, arguments, test_utils=tests)
         if n == 5:  # the full trace is slow: one graph is enough
-            torch.library.opcheck(operation, arguments, test_utils="test_aot_dispatch_dynamic")
+            torch.library.opcheck(operation.custom, arguments, test_utils="test_aot_dispatch_dynamic")

@@ -41,24 +41,24 @@ class Case(NamedTuple):
 
 CASES = {
     "whole rows": Case(torch.float32, 3, 4, 0),
-    "split rows": Case(torch.float32, 2, 5, 16),
+    "split rows": Case(torch.float32, 2, 5, 8),
     "one column": Case(torch.float64, 1, 1, 4),
-    "two blocks of columns": Case(torch.float32, 1, 19, 16),
+    "two blocks of columns": Case(torch.float32, 1, 19, 8),
     "float16": Case(torch.float16, 1, 32, 8),
     "bfloat16": Case(torch.bfloat16, 2, 3, 0),
 }
 
 
 def hub(case: Case) -> tuple[Layout, int]:
-    """Empty rows at both ends, a row of 40 edges, a column of 20, self-loops, duplicates; edges in the order of their
+    """Empty rows at both ends, a row of 30 edges, a column of 15, self-loops, duplicates; edges in the order of their
     targets, as from a store, if no row is split, and in no order otherwise."""
-    edge_index = torch.randint(3, 12, (2, 80))
-    edge_index[1, :40] = 5
-    edge_index[0, 40:60] = 7
-    edge_index[0, 60:65] = edge_index[1, 60:65]
-    edge_index[:, 70:] = edge_index[:, 50:60]
+    edge_index = torch.randint(3, 12, (2, 60))
+    edge_index[1, :30] = 5
+    edge_index[0, 30:45] = 7
+    edge_index[0, 45:50] = edge_index[1, 45:50]
+    edge_index[:, 50:] = edge_index[:, 35:45]
     if case.chunk:
-        return layout_of(CSR.from_edge_index(edge_index[:, torch.randperm(80)], 14)), 14
+        return layout_of(CSR.from_edge_index(edge_index[:, torch.randperm(60)], 14)), 14
     ordered = edge_index[:, edge_index[1].sort(stable=True).indices]
     return layout_of(CSR.from_edge_index(ordered, 14))._replace(eid=None), 14
 

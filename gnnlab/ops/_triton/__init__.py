@@ -19,6 +19,7 @@ DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _HOME = {
     "attention": "_attention",
     "attention_backward": "_attention_backward",
+    "dropout": "_dropout",
     "extremum": "_extremum",
     "gated": "_gated",
     "gated_backward": "_gated",
