@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 import subprocess
 import sys
@@ -14,8 +15,15 @@ from torch_geometric.data import Batch, Data
 
 import gnnlab
 
+
+def _importable(name: str) -> bool:
+    """Not a program, and no kernel of a package that is not installed."""
+    backend = next((package for package in ("triton", "numba") if f".ops._{package}." in name), None)
+    return not name.endswith("__main__") and (backend is None or importlib.util.find_spec(backend) is not None)
+
+
 MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(gnnlab.__path__, "gnnlab.") if not module.name.endswith("__main__")
+    module.name for module in pkgutil.walk_packages(gnnlab.__path__, "gnnlab.") if _importable(module.name)
 )
 
 

@@ -25,7 +25,8 @@ __all__ = ["BackendStatus", "backend_report", "kernel", "use_backend"]
 _MODULES = {
     name: f"gnnlab.ops._{name}" for name in ("triton", "numba", "torch", "torch_scatter", "torch_sparse", "reference")
 }
-_AUTOMATIC = ("triton", "numba", "torch")  # fastest first; the last one runs everything
+_AUTOMATIC = {"cpu": ("numba", "torch"), "cuda": ("triton", "torch")}  # fastest first
+_ANYWHERE = ("torch",)  # runs everything
 
 
 class _Choice(NamedTuple):
@@ -46,7 +47,7 @@ class use_backend:
     Args:
         name: ``"triton"`` (CUDA), ``"numba"`` (CPU), ``"torch"`` (any device), ``"torch_scatter"`` or
             ``"torch_sparse"`` (where installed), ``"reference"`` (slow, float64), or ``None`` for the automatic
-            choice: the first of triton, numba and torch that can run an operation.
+            choice: on CUDA triton, on the CPU numba, torch for what they lack and everywhere else.
 
     Raises:
         BackendError: an unknown name.
@@ -107,7 +108,7 @@ def _find(operation: str, device: str, dtype: torch.dtype, chosen: str | None) -
         raise BackendError(
             f"backend '{chosen}' cannot serve {device} tensors: {why}", hint="use_backend(None) chooses automatically"
         )
-    for name in (*((chosen,) if chosen else ()), *_AUTOMATIC):
+    for name in (*((chosen,) if chosen else ()), *_AUTOMATIC.get(device, _ANYWHERE)):
         module = _module(name)
         if module.unavailable(device) is None and dtype in module.DTYPES and hasattr(module, operation):
             return getattr(module, operation)
@@ -131,11 +132,12 @@ def _why(name: str, active: tuple[str, ...], chosen: _Choice) -> str:
         return f"chosen by {chosen.origin}" if active else f"'{chosen.name}' is chosen by {chosen.origin}"
     if active:
         return "automatic"
-    return "for what the fastest here lacks" if name in _AUTOMATIC else "on request only"
+    automatic = any(name in names for names in _AUTOMATIC.values())
+    return "for what the fastest here lacks" if automatic else "on request only"
 
 
 def _first_usable(device: str) -> str:
-    return next(name for name in _AUTOMATIC if _module(name).unavailable(device) is None)
+    return next(name for name in _AUTOMATIC.get(device, _ANYWHERE) if _module(name).unavailable(device) is None)
 
 
 def _chosen() -> _Choice:

@@ -71,7 +71,7 @@ def calls(layout: Layout, n: int, case: Case) -> dict[str, tuple[str, tuple]]:
         return torch.randn(shape, dtype=torch.float64).to(dtype)
 
     x, above, weight = draw(n, heads, channels), draw(n, heads, channels), draw(e, heads)
-    wide, edge, grad, table = x.flatten(1), draw(e, heads * channels), draw(n, heads * channels), None
+    wide, edge, grad = x.flatten(1), draw(e, heads * channels), draw(n, heads * channels)
     table, kind = draw(5, heads * channels), torch.randint(5, (e,), dtype=torch.int32)
     large, many = draw(70, heads * channels), torch.randint(70, (e,), dtype=torch.int32)
     source, target, scores = draw(n, heads), draw(n, heads), draw(e, heads)
@@ -89,6 +89,8 @@ def calls(layout: Layout, n: int, case: Case) -> dict[str, tuple[str, tuple]]:
         "spmm weighted mean": ("spmm", (x, weight, True, layout.t)),
         "spmm of edges": ("spmm", (weight.unsqueeze(1), None, False, layout.edges)),
         "sddmm": ("sddmm", (x, above, layout)),
+        "dropout": ("dropout", (wide.flatten(), torch.tensor([3, 2**32 - 5]), 0.3, None)),
+        "dropout and residual": ("dropout", (wide.flatten(), torch.tensor([3, -5]), 0.3, grad.flatten())),
         "extremum max": ("extremum", (few, True, layout)),
         "extremum min": ("extremum", (few, False, layout)),
         "spread": ("spread", (grad, winners, layout)),
@@ -304,21 +306,25 @@ def compiled_launch(found: dict, kernel: Any, grid: tuple, like: Tensor, *args: 
     """In place of a launch: compile what it would run."""
     warps = meta.pop("num_warps")
     values = dict(zip(kernel.arg_names, args)) | meta
-    pointers = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int32: "*i32"}
+    pointers = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int32: "*i32", torch.int64: "*i64"}
     types, constants, attributes = {}, {}, {}
     for place, name in enumerate(kernel.arg_names):
         value = values[name]
         if value is None or name in meta or (value == 1 if isinstance(value, int) else False):
             types[name], constants[(place,)] = "constexpr", value
             continue
-        types[name] = pointers[value.dtype] if isinstance(value, Tensor) else "i32"
-        if isinstance(value, Tensor) or value % 16 == 0:
+        types[name] = pointers[value.dtype] if isinstance(value, Tensor) else type_of(value)
+        if isinstance(value, Tensor) or (isinstance(value, int) and value % 16 == 0):
             attributes[(place,)] = [["tt.divisibility", 16]]
     key = (kernel.__name__, str(like.dtype), like.size(-1), meta.get("LANES"), tuple(sorted(map(str, constants))))
     if key not in found:
         source = ASTSource(kernel, types, constexprs=constants, attrs=attributes)
         binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}).asm["cubin"]
         found[key] = stack_of(binary)
+
+
+def type_of(number: float) -> str:
+    return "fp32" if isinstance(number, float) else "i32" if number < 2**31 else "i64"
 
 
 def stack_of(binary: bytes) -> int:

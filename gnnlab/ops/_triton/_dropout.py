@@ -18,9 +18,11 @@ _LOW, _HIGH, _CARRY = (tl.constexpr(word) for word in (*MULTIPLIERS, HIGH_WORD))
 def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
     if x.dtype == torch.float64:  # the scale is an argument, which Triton rounds to single precision
         return _torch.dropout(x, seed, p, residual)
-    out, size = torch.empty_like(x), x.numel()
+    out, size = x.new_empty(x.shape), x.numel()
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    launch(_dropout, (triton.cdiv(size, _BLOCK),), x, x, seed, residual, out, size, threshold(p), scale, BLOCK=_BLOCK)
+    x, residual = x.contiguous(), None if residual is None else residual.contiguous()
+    grid, meta = (triton.cdiv(size, _BLOCK),), {"BLOCK": _BLOCK, "num_warps": 4}
+    launch(_dropout, grid, x, x, seed, residual, out, size, threshold(p), scale, **meta)
     return out
 
 

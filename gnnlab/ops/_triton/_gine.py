@@ -21,6 +21,7 @@ _TABLE_PROGRAMS = 528  # four for each multiprocessor of an H100; each leaves a 
 
 
 def gine(x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> Tensor:
+    kind = kind if kind is None else kind.contiguous()
     out = x.new_empty(x.shape)
     width = x.size(1)
     tile = tiled(x.size(0), layout.num_edges, 1, width, x)
@@ -35,6 +36,7 @@ def gine(x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> Tensor
 
 
 def gine_backward(grad: Tensor, x: Tensor, edge: Tensor, kind: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor]:
+    kind = kind if kind is None else kind.contiguous()
     if kind is not None and edge.size(0) <= _TABLE and x.dtype != torch.float64:
         return _backward_of_table(grad, x, edge, kind, layout)
     grad_x, grad_edge = x.new_empty(x.shape), x.new_empty(layout.num_edges, x.size(1))
