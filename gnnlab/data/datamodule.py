@@ -17,6 +17,8 @@ from gnnlab.transform import Compose, Transform
 
 __all__ = ["GraphDataModule"]
 
+_EVAL_ROWS, _EVAL_GROWTH = 2**17, 8
+
 
 class GraphDataModule(LightningDataModule):
     """Loaders over the splits of one dataset; batches are assembled on the trainer's device.
@@ -27,12 +29,16 @@ class GraphDataModule(LightningDataModule):
         dataset: Name of a card (``gnnlab datasets list``).
         transforms: Applied in order, once, to the whole dataset, and cached.
         batch_size: Graphs per training batch.
-        eval_batch_size: Graphs per evaluation batch; ``batch_size`` by default.
+        eval_batch_size: Graphs per evaluation batch. By default up to eight times ``batch_size``, because nothing
+            is kept for gradients, as long as they have 131,072 rows of all levels (nodes, edges, ...) on average;
+            ``batch_size`` where a value depends on who shares a batch (link tasks, class weights of the batch).
         split: Split scheme of the card; its default by default.
         fold: Fold of the scheme.
         seed: Seed of the order of the training graphs.
         in_device_memory: Keep the store on the trainer's device; ``None`` does so if it takes less than a
             quarter of the free memory there.
+        pad: Pad training batches to few static shapes, as ``model.capture`` needs them; ``None`` does so if the
+            task that is trained is captured.
         root: Cache directory; see :func:`gnnlab.resources.cache_root`.
     """
 
@@ -46,11 +52,12 @@ class GraphDataModule(LightningDataModule):
         fold: int = 0,
         seed: int = 0,
         in_device_memory: bool | None = None,
+        pad: bool | None = None,
         root: str | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.transforms = dataset, tuple(transforms)
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.batch_size, self.eval_batch_size, self.pad = batch_size, eval_batch_size, pad
         self.split, self.fold, self.seed = split, fold, seed
         self.in_device_memory, self.root = in_device_memory, root
         self._store: GraphStore | None = None
@@ -82,18 +89,30 @@ class GraphDataModule(LightningDataModule):
             self._store = self.store.to(device)
 
     def train_dataloader(self) -> GraphLoader:
-        return self._loader("train", self.batch_size, shuffle=True)
+        captured = self.trainer is not None and getattr(self.trainer.lightning_module, "capture", False)
+        pad = captured if self.pad is None else self.pad
+        return self._loader("train", self.batch_size, shuffle=True, pad=pad)
 
     def val_dataloader(self) -> GraphLoader | list:
-        return self._loader("val", self.eval_batch_size)
+        return self._loader("val", self._eval_batch_size)
 
     def test_dataloader(self) -> GraphLoader | list:
-        return self._loader("test", self.eval_batch_size)
+        return self._loader("test", self._eval_batch_size)
 
     def predict_dataloader(self) -> GraphLoader:
-        return self._loader("test", self.eval_batch_size)
+        return self._loader("test", self._eval_batch_size)
 
-    def _loader(self, stage: str, batch_size: int, shuffle: bool = False) -> GraphLoader | list:
+    @property
+    def _eval_batch_size(self) -> int:
+        if self.eval_batch_size is not None:
+            return self.eval_batch_size
+        task, store = self.store.task, self.store
+        if task is not None and (task.level == "link" or task.loss == "weighted_cross_entropy"):
+            return self.batch_size
+        rows = sum(layout.total for layout in store.layouts.values())
+        return max(self.batch_size, min(_EVAL_GROWTH * self.batch_size, _EVAL_ROWS * len(store) // rows))
+
+    def _loader(self, stage: str, batch_size: int, **options: bool) -> GraphLoader | list:
         index = self._indices(stage)
         if index is not None and not index.numel():
             # Lightning skips a stage without loaders; training without graphs cannot mean anything.
@@ -103,7 +122,7 @@ class GraphDataModule(LightningDataModule):
         world = {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size} if self.trainer else {}
         if len(self.store) == 1:
             world = {}
-        return GraphLoader(self.store, batch_size, index=index, shuffle=shuffle, seed=self.seed, **world)
+        return GraphLoader(self.store, batch_size, index=index, seed=self.seed, **options, **world)
 
     def _indices(self, stage: str) -> Tensor | None:
         """Graphs of a stage; ``None`` for the whole of a single-graph dataset."""

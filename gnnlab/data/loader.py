@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from gnnlab.data.padding import Buckets, assemble_padded
 from gnnlab.data.store import GraphStore
 from gnnlab.errors import ConfigError
 
@@ -31,6 +32,8 @@ class GraphLoader:
         seed: Seed of the order.
         rank: This replica, of ``world_size``.
         world_size: Number of replicas.
+        pad: Fill batches up to few static shapes with dummy graphs, see :mod:`gnnlab.data.padding`, so that a
+            recorded training step can be replayed. A single graph has one shape and stays as it is.
 
     Raises:
         ConfigError: no graphs to iterate over, ``batch_size`` below 1.
@@ -54,6 +57,7 @@ class GraphLoader:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        pad: bool = False,
     ) -> None:
         self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
         self.index = torch.arange(len(store)) if index is None else index.cpu()
@@ -63,6 +67,7 @@ class GraphLoader:
         if not self.index.numel():
             raise ConfigError("there are no graphs to iterate over", where=store.name or None)
         self._whole: Batch | None = None
+        self._buckets = Buckets.plan(store, self.index, batch_size) if pad else None
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the epoch whose order comes next; iterating advances it by one."""
@@ -101,7 +106,7 @@ class GraphLoader:
             yield self._whole
             return
         for chunk in chunks:
-            yield self.store[chunk]
+            yield self.store[chunk] if self._buckets is None else assemble_padded(self.store, chunk, self._buckets)
 
 
 def _mix(seed: int, epoch: int) -> int:

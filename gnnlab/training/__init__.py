@@ -4,11 +4,11 @@ from gnnlab.training.callbacks import (
     BEST,
     LAST,
     DivergenceError,
+    LastCheckpoint,
     NaNGuard,
     best_checkpoint,
     default_callbacks,
     early_stopping,
-    last_checkpoint,
 )
 from gnnlab.training.history import History
 from gnnlab.training.interrupt import GracefulStop, Interrupted
@@ -28,6 +28,7 @@ __all__ = [
     "GraphTask",
     "History",
     "Interrupted",
+    "LastCheckpoint",
     "NaNGuard",
     "OptimizerFactory",
     "ReduceOnPlateau",
@@ -37,7 +38,6 @@ __all__ = [
     "best_checkpoint",
     "default_callbacks",
     "early_stopping",
-    "last_checkpoint",
     "quiet_lightning",
     "train_and_evaluate",
 ]

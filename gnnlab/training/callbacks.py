@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,11 +22,11 @@ __all__ = [
     "BEST",
     "LAST",
     "DivergenceError",
+    "LastCheckpoint",
     "NaNGuard",
     "best_checkpoint",
     "default_callbacks",
     "early_stopping",
-    "last_checkpoint",
 ]
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -87,18 +89,35 @@ def best_checkpoint(task: TaskSpec, folder: PathLike | None = None) -> ModelChec
     )
 
 
-def last_checkpoint(folder: PathLike | None = None) -> ModelCheckpoint:
-    """Write everything a resumed run needs after every epoch, as ``last.ckpt``.
+class LastCheckpoint(ModelCheckpoint):
+    """Write everything a resumed run needs as ``last.ckpt``, at the end of epochs ``seconds`` apart and of training.
 
-    A callback of its own: ``ModelCheckpoint(save_last=True)`` with a monitor writes only when the monitored
-    value improves. It has to come after :func:`best_checkpoint`, whose state it stores.
+    Short epochs would otherwise spend more time on it than on learning; a killed run repeats a few seconds, to the
+    same bits. A callback of its own: ``ModelCheckpoint(save_last=True)`` with a monitor writes only when the
+    monitored value improves. It has to come after :func:`best_checkpoint`, whose state it stores.
+
+    Args:
+        folder: Where the file goes; by default the logger's folder.
+        seconds: Least time between two files; 0 writes after every epoch.
     """
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename=LAST.removesuffix(".ckpt"),
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+
+    def __init__(self, folder: PathLike | None = None, seconds: float = 5.0) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename=LAST.removesuffix(".ckpt"),
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        self.seconds = seconds
+        self._written = -math.inf
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs or 0 <= trainer.max_steps <= trainer.global_step
+        due = last or trainer.should_stop or time.monotonic() - self._written >= self.seconds
+        # Clocks differ, and all processes have to take part in a checkpoint.
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
+            super().on_train_epoch_end(trainer, pl_module)
+            self._written = time.monotonic()
 
 
 def early_stopping(task: TaskSpec, patience: int) -> EarlyStopping:
@@ -113,4 +132,4 @@ def default_callbacks(task: TaskSpec, folder: PathLike | None = None) -> list[Ca
         task: Names the metric and its direction.
         folder: Where the checkpoints go; by default the logger's folder.
     """
-    return [History(), NaNGuard(), GracefulStop(), best_checkpoint(task, folder), last_checkpoint(folder)]
+    return [History(), NaNGuard(), GracefulStop(), best_checkpoint(task, folder), LastCheckpoint(folder)]

@@ -16,10 +16,10 @@ from gnnlab.errors import DataError
 from gnnlab.training.callbacks import (
     BEST,
     LAST,
+    LastCheckpoint,
     NaNGuard,
     best_checkpoint,
     early_stopping,
-    last_checkpoint,
 )
 from gnnlab.training.history import EpochListener, History
 from gnnlab.training.interrupt import GracefulStop, Interrupted
@@ -78,7 +78,7 @@ def train_and_evaluate(
 ) -> RunResult:
     """Train ``task``, choose the epoch with the best validation metric, and test that epoch.
 
-    A folder in which a run was interrupted is continued from its last complete epoch (bit for bit on a CPU);
+    A folder in which a run was interrupted is continued from the last epoch kept (bit for bit on a CPU);
     one in which training was finished is only tested again. A changed configuration needs another folder.
 
     Args:
@@ -101,7 +101,7 @@ def train_and_evaluate(
     every = [history, NaNGuard(), stop, *callbacks]
     if patience is not None:
         every.append(early_stopping(task.task, patience))
-    every += [best_checkpoint(task.task, folder), last_checkpoint(folder)]
+    every += [best_checkpoint(task.task, folder), LastCheckpoint(folder)]
     # Tensors made in inference mode and kept (the union of a single graph, its CSR) could not be trained on.
     options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "inference_mode": False}
     with quiet_lightning():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,7 +17,9 @@ from torchmetrics import Metric
 from gnnlab.data.task import TaskSpec
 from gnnlab.errors import ConfigError, DataError
 from gnnlab.metrics import MRR, build_metric
+from gnnlab.nn.norm import real_rows
 from gnnlab.training._mean import WeightedMean
+from gnnlab.training.captured import Capturable, CapturedStep
 from gnnlab.training.links import candidate_pairs, dot_product, structured_negatives
 from gnnlab.training.losses import loss_by_name
 from gnnlab.transform import graph_ptr
@@ -32,7 +33,7 @@ ScheduleFactory: TypeAlias = Callable[[Optimizer, int], LRScheduler]
 """Optimiser and number of epochs in, schedule out; in YAML the ``class_path`` of a schedule."""
 
 
-class GraphTask(LightningModule):
+class GraphTask(Capturable):
     r"""Trains and evaluates any ``model(batch) -> Tensor`` on the task a dataset states.
 
     * **graph**: predictions [G, C] against ``y``.
@@ -58,9 +59,13 @@ class GraphTask(LightningModule):
         decoder: Scores [P] from two [P, d] embeddings (link level); inner product by default.
         negatives: Random negatives per positive (link level); 0 trusts ``edge_label`` alone.
         compile_backend: Backend for ``torch.compile`` (such as ``inductor``); ``None`` runs eagerly.
+        capture: Make a whole training step one unit: on a GPU a CUDA graph per shape of batch, replayed, so that
+            small batches are not bound by launches. Batches are padded to few shapes by :class:`GraphDataModule`;
+            losses and checkpoints are those of the ordinary loop. Graph and node tasks, one device, an optimiser
+            with the option ``capturable``, and a model whose shapes depend on those of the batch alone.
 
     Raises:
-        ConfigError: unknown loss or metric.
+        ConfigError: unknown loss or metric, ``capture`` of a link task.
 
     Example:
         >>> task = TaskSpec("graph", out_channels=1, loss="l1", metric="mae", higher_is_better=False)
@@ -80,11 +85,14 @@ class GraphTask(LightningModule):
         decoder: nn.Module | None = None,
         negatives: int = 2,
         compile_backend: str | None = None,
+        capture: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.task, self.decoder = model, task, decoder
         self.optimizer, self.schedule = optimizer, schedule
-        self.negatives, self.compile_backend = negatives, compile_backend
+        self.negatives, self.compile_backend, self.capture = negatives, compile_backend, capture
+        if capture and task.level == "link":
+            raise ConfigError("the pairs of a link task have no static shape", where="model.capture", hint="set false")
         self.loss = loss_by_name(task.loss)
         losses = {f"{stage}/loss": WeightedMean() for stage in ("train", "val", "test")}
         metrics = {f"{stage}/{task.metric}": build_metric(task.metric) for stage in ("val", "test")}
@@ -96,13 +104,16 @@ class GraphTask(LightningModule):
         return self.model(batch)
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
-        return self._step(batch, batch_idx, "train")
+        if self.captured is not None:
+            return self._logged(*self.captured(batch), batch_idx, "train")
+        with real_rows(self, batch.get("padding")):
+            return self._logged(*self._loss(batch, batch_idx, "train"), batch_idx, "train")
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
-        self._step(batch, batch_idx, "val")
+        self._logged(*self._loss(batch, batch_idx, "val"), batch_idx, "val")
 
     def test_step(self, batch: Data, batch_idx: int) -> None:
-        self._step(batch, batch_idx, "test")
+        self._logged(*self._loss(batch, batch_idx, "test"), batch_idx, "test")
 
     def predict_step(self, batch: Data, batch_idx: int = 0) -> Tensor:
         """[G, C] or [N, C] outputs of the model; for link tasks [P] scores of ``edge_label_index``."""
@@ -156,6 +167,8 @@ class GraphTask(LightningModule):
         patient = [callback for callback in self.trainer.callbacks if isinstance(callback, EarlyStopping)]
         if getattr(self.lr_schedulers(), "finished", False) or any(c.wait_count >= c.patience for c in patient):
             self.trainer.should_stop = True
+        if self.capture:
+            self.captured = CapturedStep(self, lambda batch: self._loss(batch, 0, "train"))
 
     def on_train_epoch_start(self) -> None:
         self._validated = False
@@ -164,7 +177,9 @@ class GraphTask(LightningModule):
     def on_train_batch_start(self, batch: Data, batch_idx: int) -> None:
         # Not in on_train_epoch_start: a loader may draw numbers between the two, and not when resumed.
         if batch_idx == 0:
-            torch.manual_seed(_stream(self._seed, self.current_epoch, self.global_rank))
+            seed = _stream(self._seed, self.current_epoch, self.global_rank)
+            # torch.manual_seed leaves a note, with a stack trace, for every accelerator that is not in use.
+            torch.default_generator.manual_seed(seed) if self.device.type == "cpu" else torch.manual_seed(seed)
 
     def on_validation_epoch_end(self) -> None:
         self._validated = not self.trainer.sanity_checking
@@ -181,12 +196,14 @@ class GraphTask(LightningModule):
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["seed"] = self._seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._seed = checkpoint.get("seed")
 
-    def _step(self, batch: Data, batch_idx: int, stage: str) -> Tensor:
+    def _loss(self, batch: Data, batch_idx: int, stage: str) -> tuple[Tensor, Tensor]:
+        """Loss of a batch and its weight in the mean of an epoch; evaluates the metric on the way."""
         out = _full_precision(self(batch))
         if self.task.level == "link":
             pred, target = self._links(out, batch, batch_idx, stage)
@@ -194,12 +211,16 @@ class GraphTask(LightningModule):
             pred, target = out, _targets(batch, stage, self.task.level)
             if stage != "train":
                 self._metric(stage).update(pred, target)
-        loss, weight = self.loss(pred, target)
+        return self.loss(pred, target)
+
+    def _logged(self, loss: Tensor, weight: Tensor, batch_idx: int, stage: str) -> Tensor:
         self.logged[f"{stage}/loss"].update(loss.detach(), weight)
-        for name in (f"{stage}/loss", f"{stage}/{self.task.metric}"):
-            if name in self.logged:
-                # The metric averages by itself; the size only keeps Lightning from searching the batch for one.
-                self.log(name, self.logged[name], on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        if batch_idx == 0:
+            # Once an epoch: Lightning keeps the metrics and asks them at its end.
+            for name in (f"{stage}/loss", f"{stage}/{self.task.metric}"):
+                if name in self.logged:
+                    # They average by themselves; the size only keeps Lightning from searching the batch for one.
+                    self.log(name, self.logged[name], on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
         return loss
 
     def _metric(self, stage: str) -> Metric:

@@ -14,11 +14,11 @@ from gnnlab.training import (
     DivergenceError,
     GraphTask,
     History,
+    LastCheckpoint,
     NaNGuard,
     ReduceOnPlateau,
     best_checkpoint,
     early_stopping,
-    last_checkpoint,
     quiet_lightning,
 )
 
@@ -71,11 +71,36 @@ def test_the_first_best_epoch_is_kept(toys, tmp_path, higher, values, best):
     case.task = type(case.task)("graph", 2, "l1", "mae", higher_is_better=higher)
     history = History()
     chosen = best_checkpoint(case.task, tmp_path)
-    _fit(case, [Scripted("val/mae", values), history, chosen, last_checkpoint(tmp_path)], len(values))
+    _fit(case, [Scripted("val/mae", values), history, chosen, LastCheckpoint(tmp_path)], len(values))
     assert history.best_epoch(case.task) == best
     assert torch.load(tmp_path / BEST, weights_only=True)["epoch"] == best
     assert torch.load(tmp_path / LAST, weights_only=True)["epoch"] == len(values) - 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LAST]
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.0, [0, 1, 2, 3]), (3600.0, [0, 3])])
+def test_the_last_checkpoint_is_written_now_and_then_and_at_the_end(toys, tmp_path, seconds, written):
+    case, epochs = toys.graph(), []
+
+    class Watch(Callback):
+        def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+            epochs.append(trainer.current_epoch)
+
+    _fit(case, [LastCheckpoint(tmp_path, seconds), Watch()], max_epochs=4)
+    assert epochs == written
+    assert torch.load(tmp_path / LAST, weights_only=True)["epoch"] == 3
+
+
+def test_the_last_checkpoint_is_written_where_training_stops(toys, tmp_path):
+    class Stop(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            trainer.should_stop = trainer.current_epoch == 1
+
+    _fit(toys.graph(), [LastCheckpoint(tmp_path, 3600.0), Stop()], max_epochs=4)
+    assert torch.load(tmp_path / LAST, weights_only=True)["epoch"] == 1
+    case = toys.graph()
+    _fit(case, [LastCheckpoint(tmp_path, 3600.0)], max_epochs=None, max_steps=10)
+    assert torch.load(tmp_path / LAST, weights_only=True)["global_step"] == 10
 
 
 def test_early_stopping(toys):
@@ -106,7 +131,7 @@ def test_a_plateau_that_ended_training_stays_ended(toys, tmp_path):
             lambda optimizer, epochs: ReduceOnPlateau(optimizer, epochs, patience=0, min_lr=0.02, factor=0.1),
         )
         scripted = Scripted("val/loss", [1.0] * 6)
-        _fit(case, [scripted, history, last_checkpoint(tmp_path)], task=task, ckpt_path=ckpt_path)
+        _fit(case, [scripted, history, LastCheckpoint(tmp_path)], task=task, ckpt_path=ckpt_path)
         return history.num_epochs
 
     assert run() == run(tmp_path / LAST) == 2
@@ -120,7 +145,7 @@ def test_a_diverged_run_ends_with_epoch_and_batch(toys, tmp_path, batch):
                 data.x = data.x * torch.inf
 
     case = toys.graph()
-    callbacks = [NaNGuard(), Poison(), last_checkpoint(tmp_path)]
+    callbacks = [NaNGuard(), Poison(), LastCheckpoint(tmp_path)]
     with pytest.raises(DivergenceError, match=f"epoch 1, batch {batch}:"):
         _fit(case, callbacks)
     assert torch.load(tmp_path / LAST, weights_only=True)["epoch"] == 0
