@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 
-# Threads that spin while they wait make a busy machine many times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that spin for long while they wait make a busy machine many times slower.
+export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: quickstart test lint format clean
 

@@ -45,8 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"gnnlab {gnnlab.__version__}")
         return 0
-    # Read when torch is imported: threads that spin while they wait make a busy machine many times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch is imported. Threads that sleep at once between two operations make small models twice as slow,
+    # threads that spin for long while they wait make a busy machine many times slower: this many turns do neither.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         return _command(arguments[0])(arguments[1:])
     except GnnlabError as error:

@@ -19,7 +19,7 @@ from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
 from gnnlab.nn.models import GNN
-from gnnlab.nn.norm import BatchNorm
+from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.virtual_node import VirtualNode
 
@@ -50,4 +50,5 @@ __all__ = [
     "SAGEConv",
     "VirtualNode",
     "global_pool",
+    "real_rows",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.linear import Linear
+from gnnlab.nn.norm import BatchNorm, normalise_and_activate
 
 __all__ = ["MLP"]
 
@@ -56,6 +57,13 @@ class MLP(nn.Sequential):
             layers += [Linear(width, hidden), *normalised, activation(), Dropout(dropout)]
         layers += [Linear(widths[-1], out_channels), Dropout(dropout)]
         super().__init__(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = list(self)
+        while layers:
+            layer = layers.pop(0)
+            x = normalise_and_activate(layer, layers.pop(0), x) if isinstance(layer, BatchNorm) else layer(x)
+        return x
 
     def reset_parameters(self) -> None:
         for layer in self:

@@ -12,8 +12,12 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch_geometric.nn import norm as pyg
 
 from gnnlab.errors import ConfigError, GraphError
+from gnnlab.ops import batch_norm
 
-__all__ = ["BatchNorm", "real_rows"]
+__all__ = ["BatchNorm", "normalise_and_activate", "real_rows"]
+
+_LARGE = 2**19
+"""Numbers from which our own passes beat torch's, on the CPU in single precision."""
 
 _MIXING = (_NormBase, pyg.GraphNorm, pyg.LayerNorm, pyg.PairNorm, pyg.MeanSubtractionNorm, pyg.DiffGroupNorm)
 """What computes statistics of many rows."""
@@ -33,7 +37,8 @@ class BatchNorm(nn.BatchNorm1d):
         momentum: Weight of the newest batch in the running statistics.
 
     Shapes:
-        * **input:** [N, F]
+        * **x:** [N, F]
+        * **relu:** whether negative results become 0, in the same pass
         * **output:** [N, F]
 
     Example:
@@ -45,12 +50,26 @@ class BatchNorm(nn.BatchNorm1d):
         super().__init__(channels, eps=eps, momentum=momentum)
         self._real: _RealRows | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        if self.training and self._real is None and _suits(x):
+            out, mean, variance = batch_norm(x, self.weight, self.bias, self.eps, relu)
+            self._track(mean, variance * (x.size(0) / (x.size(0) - 1)))
+            return out
+        out = self._normalised(x)
+        return out.relu() if relu else out
+
+    def _normalised(self, x: Tensor) -> Tensor:
         if self._real is not None and self.training:
             return self._padded(x, *self._real.of(x))
         if x.size(0) < 2:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, unbiased: Tensor, batches: Tensor | int = 1) -> None:
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        self.num_batches_tracked.add_(batches)
 
     def _padded(self, x: Tensor, count: Tensor, share: Tensor) -> Tensor:
         """The same from the first ``count`` rows, without waiting for that number: ``share`` is 1 / count, then 0."""
@@ -61,13 +80,21 @@ class BatchNorm(nn.BatchNorm1d):
         enough = count > 1
         mean = torch.where(enough, mean, self.running_mean)
         variance = torch.where(enough, variance, self.running_var)
-        with torch.no_grad():
-            unbiased = torch.where(enough, variance * (count / (count - 1)), variance)
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-            self.num_batches_tracked.add_(enough)
+        self._track(mean, torch.where(enough, variance * (count / (count - 1)), variance), enough)
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return torch.addcmul(self.bias, values - mean, scale).to(x.dtype)
+
+
+def normalise_and_activate(norm: nn.Module, activation: nn.Module, x: Tensor) -> Tensor:
+    """``activation(norm(x))``, in one pass where both are what mostly goes together."""
+    if type(norm) is BatchNorm and type(activation) is nn.ReLU:
+        return norm(x, relu=True)
+    return activation(norm(x))
+
+
+def _suits(x: Tensor) -> bool:
+    large = x.dim() == 2 and x.size(0) > 1 and x.numel() >= _LARGE
+    return large and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 class _RealRows:

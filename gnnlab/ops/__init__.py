@@ -6,6 +6,7 @@ under ``torch.compile``, and gives the same bits in every run. Empty rows give 0
 
 from gnnlab.ops._aggregate import aggregate, gather_source, gather_target, sddmm
 from gnnlab.ops._attention import attention_aggregate
+from gnnlab.ops._batch_norm import batch_norm
 from gnnlab.ops._dispatch import BackendStatus, backend_report, use_backend
 from gnnlab.ops._dropout import dropout
 from gnnlab.ops._gated import gated_aggregate
@@ -24,6 +25,7 @@ __all__ = [
     "as_csr",
     "attention_aggregate",
     "backend_report",
+    "batch_norm",
     "complete_edge_index",
     "dropout",
     "edge_softmax",

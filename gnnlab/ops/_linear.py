@@ -12,7 +12,7 @@ from gnnlab.ops._operator import operator
 
 __all__ = ["linear"]
 
-_SMALLEST = 2**24  # multiplications below which the call costs more than it saves
+_SMALLEST = 2**27  # multiplications below which the call costs more than it saves
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

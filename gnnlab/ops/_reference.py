@@ -51,6 +51,24 @@ def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
     return out.scatter_add(0, layout.source.long()[winner.clamp(min=0)], kept).to(x.dtype)
 
 
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
+    wide = x.double()
+    mean, variance = wide.mean(0), wide.var(0, correction=0)
+    out = (wide - mean) / (variance + eps).sqrt() * weight.double() + bias.double()
+    return tuple(each.to(x.dtype) for each in (out.relu() if relu else out, mean, variance))
+
+
+def batch_norm_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    deviation = (variance.double() + eps).sqrt()
+    y, g = (x.double() - mean.double()) / deviation, grad.double()
+    if relu:
+        g = g.masked_fill(y * weight.double() + bias.double() <= 0, 0)
+    grad_x = weight.double() / deviation * (g - g.mean(0) - y * (g * y).mean(0))
+    return tuple(each.to(x.dtype) for each in (grad_x, (g * y).sum(0), g.sum(0)))
+
+
 def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
     scale = 0.0 if p == 1 else 1 / (1 - p)
     kept = torch.where(hashed_mask(x.size(0), seed, p), x.double() * scale, 0)

@@ -75,6 +75,25 @@ def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
     return out[: num_sources * width].view(num_sources, width)
 
 
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
+    out, mean, inverse = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+    variance = inverse.square().reciprocal_().sub_(eps).clamp_(min=0)
+    return out.relu_() if relu else out, mean.to(x.dtype), variance.to(x.dtype)
+
+
+def batch_norm_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    mean, inverse = mean.to(wide), (variance.to(wide) + eps).rsqrt_()
+    if relu:
+        out = (x - mean) * (inverse * weight) + bias
+        grad = grad.masked_fill(out <= 0, 0)
+    return torch.ops.aten.native_batch_norm_backward(
+        grad, x, weight, None, None, mean, inverse, True, eps, [True, True, True]
+    )
+
+
 def dropout(x: Tensor, seed: Tensor, p: float, residual: Tensor | None) -> Tensor:
     wide = torch.promote_types(x.dtype, torch.float32)
     scale = 0.0 if p == 1 else 1 / (1 - p)
@@ -238,7 +257,7 @@ def _bag(ptr: Tensor, idx: Tensor, x: Tensor, weight: Tensor | None = None) -> T
     """[M, F] -> [R, F], sums of rows."""
     if weight is None and x.dtype == torch.float64 and x.device.type == "cpu":
         weight = x.new_ones(idx.size(0))  # only the weighted double-precision bag is vectorised
-    return F.embedding_bag(idx, x.contiguous(), ptr, mode="sum", include_last_offset=True, per_sample_weights=weight)
+    return torch.embedding_bag(x.contiguous(), idx, ptr, per_sample_weights=weight, include_last_offset=True)[0]
 
 
 def _dot(a: Tensor, b: Tensor, ptr: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from gnnlab.data.task import TaskSpec
 from gnnlab.errors import ConfigError, DataError
 from gnnlab.metrics import MRR, build_metric
 from gnnlab.nn.norm import real_rows
+from gnnlab.training._fused import fused
 from gnnlab.training._mean import WeightedMean
 from gnnlab.training.captured import Capturable, CapturedStep
 from gnnlab.training.links import candidate_pairs, dot_product, structured_negatives
@@ -123,7 +124,7 @@ class GraphTask(Capturable):
         return out
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.parameters())
+        optimizer = fused(self.optimizer(self.parameters()))
         if self.schedule is None:
             return optimizer
         epochs = self.trainer.max_epochs

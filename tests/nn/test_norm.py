@@ -85,3 +85,23 @@ def test_nothing_waits_for_the_device() -> None:
     norm = BatchNorm(3)
     with real_rows(norm, {6: torch.tensor(4)}), NoWaiting():
         norm(torch.randn(6, 3, requires_grad=True)).sum().backward()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_large_batches_take_our_own_passes(relu: bool) -> None:
+    ours, theirs = BatchNorm(64), nn.BatchNorm1d(64)
+    x = torch.randn(2**14, 64) * 3 + 5
+    for norm in (ours, theirs):
+        nn.init.constant_(norm.weight, 1.5)
+    for _ in range(2):
+        left, right = (x.clone().requires_grad_() for _ in range(2))
+        out, expected = ours(left, relu), theirs(right).relu() if relu else theirs(right)
+        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+        grad = torch.randn_like(x)
+        out.backward(grad)
+        expected.backward(grad)
+        torch.testing.assert_close(left.grad, right.grad, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-3, atol=0.1)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-4, atol=1e-4)
+    assert torch.equal(ours.eval()(x, relu), nn.functional.relu(ours(x)) if relu else ours(x))

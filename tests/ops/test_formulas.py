@@ -15,6 +15,7 @@ from gnnlab.ops import (
     CSR,
     aggregate,
     attention_aggregate,
+    batch_norm,
     edge_softmax,
     gated_aggregate,
     gated_gcn_aggregate,
@@ -196,6 +197,25 @@ def test_edge_softmax(case, heads, dtype, backend):
         out = edge_softmax(logits, edge_index, n)
     close(out, expected, dtype)
     close(edge_softmax(logits, edge_index), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("relu", [False, True])
+@settings(max_examples=8, deadline=None)
+@given(rows=st.sampled_from([2, 9, 3000]), width=st.sampled_from([1, 7, 32]), shift=st.sampled_from([0, 100]))
+def test_batch_norm(rows, width, shift, relu, dtype, backend):
+    torch.manual_seed(rows + width)
+    x = (torch.randn(rows, width, dtype=torch.float64) + shift).to(dtype)
+    weight, bias = torch.randn(width, dtype=dtype), torch.randn(width, dtype=dtype)
+    with use_backend(backend):
+        out, mean, variance = batch_norm(x, weight, bias, 1e-3, relu)
+    wide = torch.nn.functional.batch_norm(
+        x.double(), None, None, weight.double(), bias.double(), training=True, eps=1e-3
+    )
+    tolerance = {torch.float32: 1e-3, torch.float64: 1e-10}[dtype]
+    torch.testing.assert_close(out.double(), wide.relu() if relu else wide, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(mean.double(), x.double().mean(0), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(variance.double(), x.double().var(0, correction=0), rtol=tolerance, atol=tolerance)
 
 
 @dtypes

@@ -12,6 +12,7 @@ from gnnlab.ops import (
     CSR,
     aggregate,
     attention_aggregate,
+    batch_norm,
     dropout,
     edge_softmax,
     gated_aggregate,
@@ -114,11 +115,18 @@ def test_dropout(backend):
         differentiable_twice(lambda x, r: dropout(x, 0.4, residual=r, seed=seed), leaf(7, 3), leaf(7, 3))
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_batch_norm(backend, relu):
+    with use_backend(backend):
+        for rows in (1, 2, 7):
+            differentiable_twice(lambda x, w, b: batch_norm(x, w, b, 1e-2, relu)[0], leaf(rows, 3), leaf(3), leaf(3))
+
+
 def test_linear_through_the_fast_product():
     x, weight, bias = (
-        leaf(20_000, 32, dtype=torch.float32),
-        leaf(30, 32, dtype=torch.float32),
-        leaf(30, dtype=torch.float32),
+        leaf(20_000, 96, dtype=torch.float32),
+        leaf(80, 96, dtype=torch.float32),
+        leaf(80, dtype=torch.float32),
     )
     assert _suits(x, weight, bias)
     for parts in ((x, weight, bias), (x, weight)):

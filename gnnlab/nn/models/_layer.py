@@ -12,6 +12,7 @@ from gnnlab.errors import ConfigError
 from gnnlab.nn._reset import reset
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.models._message_passing import Edges, accepted_arguments, propagate
+from gnnlab.nn.norm import normalise_and_activate
 
 __all__ = ["Layer", "NormPosition"]
 
@@ -72,6 +73,7 @@ class Layer(nn.Module):
                 f"for {self.out_channels}",
                 hint="attention heads that are concatenated multiply the width: average them (concat=False)",
             )
-        out = self.dropout(self.activation(self.norm(out)), x if self.residual else None)
+        out = normalise_and_activate(self.norm, self.activation, out)
+        out = self.dropout(out, x if self.residual else None)
         out = self.post_norm(out)
         return out, edges if edge_attr is edges.attr else replace(edges, attr=edge_attr)

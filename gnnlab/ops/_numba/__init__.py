@@ -17,6 +17,8 @@ PURPOSE = "fused loops compiled by numba; CPU"
 DTYPES = frozenset({torch.float32, torch.float64})
 
 _KERNELS = {
+    "batch_norm": "_batch_norm",
+    "batch_norm_backward": "_batch_norm",
     "spmm": "_linear",
     "sddmm": "_linear",
     "extremum": "_extremum",

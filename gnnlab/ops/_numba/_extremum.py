@@ -13,6 +13,7 @@ from gnnlab.ops._numba._threads import run
 __all__ = ["extremum", "spread"]
 
 _ZERO, _INF, _NOWHERE = np.float32(0), np.float32(np.inf), np.int32(-1)
+_SPARSE = 6  # edges per row up to which reading every edge beats writing wherever a winner points
 _LINE = 16  # columns that a thread needs for itself, lest two write to one cache line
 
 
@@ -26,11 +27,17 @@ def extremum(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
 
 
 def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
-    out, width = x.new_zeros(layout.t.num_rows, x.size(1)), x.size(1)
+    num_sources, width = layout.t.num_rows, x.size(1)
+    size = 2 * layout.num_edges * width
+    if layout.num_edges <= _SPARSE * layout.num_rows:
+        out = x.new_empty(num_sources, width)
+        rows = flat(layout.ptr_t), flat(layout.idx_t), flat(layout.eid_t)
+        run(_gather_won, size, width, *rows, flat(x), flat(winner), flat(out))
+        return out
+    out = x.new_zeros(num_sources, width)
     # Threads share out the columns, so that each column is added up in row order.
     blocks = min(-(-width // _LINE), torch.get_num_threads())
-    size = 4 * x.numel() + out.numel()
-    run(_spread, size, width, blocks, flat(layout.source), flat(x), flat(winner), flat(out))
+    run(_scatter_won, size, width, blocks, flat(layout.source), flat(x), flat(winner), flat(out))
     return out
 
 
@@ -106,7 +113,28 @@ def _keep_smallest(out, winner, to, x, u, name, width):
 
 
 @compiled
-def _spread(counter, chunks, width, blocks, source, x, winner, out):
+def _gather_won(counter, chunks, width, ptr, idx, eid, x, winner, out):
+    width = index(width)
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        for u in range(bound(ptr, chunk, chunks), bound(ptr, chunk + 1, chunks)):
+            to = index(u) * width
+            for f in range(width):
+                out[to + f] = _ZERO
+            for slot in range(index(ptr[u]), index(ptr[u + 1])):
+                _add_won(out, to, x, winner, index(idx[slot]) * width, _name(eid, slot), width)
+        chunk = claim(counter, 1)
+
+
+@inlined
+def _add_won(out, to, x, winner, v, name, width):
+    for f in range(width):
+        given = x[v + f]  # read in any case: the choice is then one instruction, not a branch
+        out[to + f] += given if winner[v + f] == name else _ZERO
+
+
+@compiled
+def _scatter_won(counter, chunks, width, blocks, source, x, winner, out):
     columns = -(-width // (blocks * _LINE)) * _LINE
     chunk = claim(counter, 0)
     while chunk < chunks:
