@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
 def _list(cards: Sequence[Card], named: bool, console: Console) -> int:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("dataset", "predicts", "metric", "graphs", "nodes", "edges", "splits (folds)", "files"):
-        table.add_column(name, justify="right" if name in ("graphs", "nodes", "edges") else "left")
+        justify = "right" if name in ("graphs", "nodes", "edges") else "left"
+        table.add_column(name, justify=justify, no_wrap=name == "dataset")
     for each in cards:
         published = each.published
         table.add_row(
