@@ -19,6 +19,7 @@ attribute          shape, dtype                        meaning
 ``batch``, ``ptr`` [N], [G + 1] long                   as in PyG
 ``train_mask``...  [N] bool                            node-level splits
 ``adj``            :class:`gnnlab.ops.CSR`             the edges, destination-sorted, both ways
+``padding``        dict: length -> 0-d long            in padded batches: real rows of the level of that length
 =================  ==================================  =====================================================
 
 A *level* (node, edge, graph, pair, path_3, ...) is a family of rows with its own ``ptr`` per graph. An
