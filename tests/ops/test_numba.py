@@ -72,6 +72,11 @@ def calls(layout: Layout, width: int, heads: int, dtype: torch.dtype) -> list[tu
     found += [("softmax_backward", (_reference.softmax(random(*edges), layout), random(*edges), layout))]
     for mean in (False, True):
         found += [("spmm", (value, None, mean, layout)), ("spmm", (value, random(*edges), mean, layout))]
+    scale, shift = random(x.size(1)), random(x.size(1))
+    for relu in (True, False):
+        _, *moments = _reference.batch_norm(x, scale, shift, 1e-2, relu)
+        found += [("batch_norm", (x, scale, shift, 1e-2, relu))]
+        found += [("batch_norm_backward", (grad, x, scale, shift, *moments, 1e-2, relu))]
     found += [("dropout", (x.flatten(), torch.tensor([3, -5], dtype=torch.int32), 0.3, grad.flatten()))]
     found += [("sddmm", (random(n, heads, width), value, layout))]
     scores = random(*nodes), random(*nodes), random(*edges), random(*edges)
