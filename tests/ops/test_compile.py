@@ -9,6 +9,7 @@ from gnnlab.ops import (
     CSR,
     aggregate,
     attention_aggregate,
+    batch_norm,
     dropout,
     edge_softmax,
     gated_aggregate,
@@ -71,6 +72,7 @@ def test_every_other_operation_in_one_graph():
             mixed.view(n, 2, 2), adj, edge=(logits * gather_source(x, adj)).view(14, 2, 2)[..., 0]
         )
         mixed = heads.flatten(1) + gine_aggregate(mixed, edge[:3], adj, torch.arange(14) % 3)
+        mixed, _, _ = batch_norm(mixed, x[0], x[1], relu=True)
         mixed = dropout(linear(mixed, x[:4]), 0.5, residual=x, seed=torch.tensor([1, 2]))
         return segment_expand(segment_reduce(mixed, ptr), ptr, n) + aggregate(gather_target(x, adj)[:n], adj)
 

@@ -29,6 +29,7 @@ from gnnlab.ops import (
     use_backend,
 )
 from gnnlab.ops._attention import attention, attention_backward
+from gnnlab.ops._batch_norm import normalise, normalise_backward
 from gnnlab.ops._dropout import hashed_dropout
 from gnnlab.ops._extremum import extremum, spread
 from gnnlab.ops._gated import gated, gated_backward
@@ -275,6 +276,8 @@ def test_registration(graph):
         (gated_gcn_backward, detached(x, edge, x, x, edge, x.square() + 1, *six)),
         (attention, scores),
         (attention_backward, detached(heads, leaf(n, 2), *scores[:7], heads, leaf(n, 2), *six)),
+        *([(normalise, (x, leaf(3), leaf(3), 1e-2, True))] if n else []),
+        *([(normalise_backward, detached(x, x, leaf(3), leaf(3), leaf(3), leaf(3).exp(), 1e-2, True))] if n else []),
         (hashed_dropout, (x, torch.tensor([1, 2]), 0.3, leaf(n, 3))),
         (softmax, (edge, *six)),
         (softmax_backward, (leaf(e, 3), edge, *six)),
