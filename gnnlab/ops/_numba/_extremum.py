@@ -20,9 +20,10 @@ _LINE = 16  # columns that a thread needs for itself, lest two write to one cach
 def extremum(x: Tensor, largest: bool, layout: Layout) -> tuple[Tensor, Tensor]:
     shape = (layout.num_rows, x.size(1))
     out, winner = x.new_empty(shape), layout.idx.new_empty(shape)
-    kernel = _largest if largest else _smallest
     size = (layout.num_edges + 2 * shape[0]) * shape[1]
-    run(kernel, size, shape[1], flat(layout.ptr), flat(layout.idx), flat(layout.eid), flat(x), flat(out), flat(winner))
+    values, rows = flat(x), (flat(layout.ptr), flat(layout.idx), flat(layout.eid))
+    sign = values.dtype.type(1 if largest else -1)
+    run(_extreme, size, shape[1], sign, *rows, values, flat(out), flat(winner))
     return out, winner
 
 
@@ -42,7 +43,7 @@ def spread(x: Tensor, winner: Tensor, layout: Layout) -> Tensor:
 
 
 @compiled
-def _largest(counter, chunks, width, ptr, idx, eid, x, out, winner):
+def _extreme(counter, chunks, width, sign, ptr, idx, eid, x, out, winner):
     width = index(width)
     chunk = claim(counter, 0)
     while chunk < chunks:
@@ -55,29 +56,9 @@ def _largest(counter, chunks, width, ptr, idx, eid, x, out, winner):
                 for f in range(width):
                     value = x[u * width + f]
                     out[to + f] = value
-                    winner[to + f] = _NOWHERE if value == -_INF else name
+                    winner[to + f] = _NOWHERE if sign * value == -_INF else name
                 for slot in range(first + index(1), last):
-                    _keep_largest(out, winner, to, x, index(idx[slot]) * width, _name(eid, slot), width)
-        chunk = claim(counter, 1)
-
-
-@compiled
-def _smallest(counter, chunks, width, ptr, idx, eid, x, out, winner):
-    width = index(width)
-    chunk = claim(counter, 0)
-    while chunk < chunks:
-        for v in range(bound(ptr, chunk, chunks), bound(ptr, chunk + 1, chunks)):
-            first, last, to = index(ptr[v]), index(ptr[v + 1]), index(v) * width
-            if first == last:
-                _clear(out, winner, to, width)
-            else:
-                u, name = index(idx[first]), _name(eid, first)
-                for f in range(width):
-                    value = x[u * width + f]
-                    out[to + f] = value
-                    winner[to + f] = _NOWHERE if value == _INF else name
-                for slot in range(first + index(1), last):
-                    _keep_smallest(out, winner, to, x, index(idx[slot]) * width, _name(eid, slot), width)
+                    _keep_best(out, winner, to, x, index(idx[slot]) * width, _name(eid, slot), sign, width)
         chunk = claim(counter, 1)
 
 
@@ -94,20 +75,11 @@ def _clear(out, winner, to, width):
 
 
 @inlined
-def _keep_largest(out, winner, to, x, u, name, width):
-    # The first of equals stays, and the first NaN.
+def _keep_best(out, winner, to, x, u, name, sign, width):
+    # The first of equals stays, and the first NaN. A sign of -1 turns the smallest into the largest.
     for f in range(width):
         value, best = x[u + f], out[to + f]
-        wins = (not value <= best) and best == best
-        out[to + f] = value if wins else best
-        winner[to + f] = name if wins else winner[to + f]
-
-
-@inlined
-def _keep_smallest(out, winner, to, x, u, name, width):
-    for f in range(width):
-        value, best = x[u + f], out[to + f]
-        wins = (not value >= best) and best == best
+        wins = (not sign * value <= sign * best) and best == best
         out[to + f] = value if wins else best
         winner[to + f] = name if wins else winner[to + f]
 
