@@ -15,6 +15,7 @@ from gnnlab.ops._higher import differentiated
 from gnnlab.ops._layout import SCHEMA, Layout
 from gnnlab.ops._operator import operator
 from gnnlab.ops._reduce import read_rows, reduce_edges, reduce_rows
+from gnnlab.ops._scoring import Scoring
 from gnnlab.ops._softmax import softmax
 from gnnlab.ops._spmm import spmm
 from gnnlab.ops.csr import CSR
@@ -97,7 +98,7 @@ def attention(
     rows = Layout(*layout)
     if rows.num_edges == 0 or x.numel() == 0:
         return x.new_zeros(x.shape), _like_lse(x).fill_(-torch.inf)
-    return kernel("attention", x)(x, source, target, edge, weight, slope, skip_loops, rows)
+    return kernel("attention", x)(x, Scoring(source, target, edge, weight, slope, skip_loops), rows)
 
 
 @operator(
@@ -127,9 +128,8 @@ def attention_backward(
     rows = Layout(*layout)
     if rows.num_edges == 0 or x.numel() == 0:
         return tuple(torch.zeros_like(grad) for grad in _like_grads(x, rows))
-    return kernel("attention_backward", x)(
-        grad_out, grad_lse, x, source, target, edge, weight, slope, skip_loops, out, lse, rows
-    )
+    scoring = Scoring(source, target, edge, weight, slope, skip_loops)
+    return kernel("attention_backward", x)(grad_out, grad_lse, x, scoring, out, lse, rows)
 
 
 @attention.register_fake

@@ -8,6 +8,7 @@ from torch import Tensor
 from gnnlab.ops._hash import hashed_mask
 from gnnlab.ops._layout import GATE_EPS, Layout
 from gnnlab.ops._ragged import expand_ptr
+from gnnlab.ops._scoring import Scoring
 
 PURPOSE = "float64 formulas, one message per edge; any device, slow"
 DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
@@ -135,21 +136,16 @@ def gated_gcn_backward(
 
 def attention(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
     row, start, order = _entries(layout)
-    _, scores = _scores(x, source, target, edge, slope, skip_loops, layout)
+    _, scores = _scores(x, scoring, layout)
     top = _extreme(scores, row, layout.num_rows, "amax").nan_to_num(neginf=0.0, nan=torch.nan)
     total = _sum((scores - top[row]).exp(), row, layout.num_rows)
     lse = total.log() + top
     share = (scores - torch.where(total == 0, 0, lse)[row]).exp()
-    factor = share if weight is None else share * weight.double()[order]
+    factor = share if scoring.weight is None else share * scoring.weight.double()[order]
     out = _sum(factor.unsqueeze(-1) * x.double()[start], row, layout.num_rows)
     return out.to(x.dtype), lse.to(torch.promote_types(x.dtype, torch.float32))
 
@@ -158,25 +154,20 @@ def attention_backward(
     grad_out: Tensor,
     grad_lse: Tensor,
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     out: Tensor,
     lse: Tensor,
     layout: Layout,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     row, start, order = _entries(layout)
-    raw, scores = _scores(x, source, target, edge, slope, skip_loops, layout)
+    raw, scores = _scores(x, scoring, layout)
     share = (scores - lse.double().nan_to_num(neginf=0.0, nan=torch.nan)[row]).exp()
-    factor = torch.ones_like(share) if weight is None else weight.double()[order]
+    factor = torch.ones_like(share) if scoring.weight is None else scoring.weight.double()[order]
     passed = grad_out.double()[row]
     dot = (passed * x.double()[start]).sum(-1)
     along = (grad_out.double() * out.double()).sum(-1) - grad_lse.double()
     grad_scores = share * (factor * dot - along[row])
-    grad_edge = torch.where(raw > 0, grad_scores, grad_scores * slope)
+    grad_edge = torch.where(raw > 0, grad_scores, grad_scores * scoring.slope)
     grads = (
         _sum((share * factor).unsqueeze(-1) * passed, start, x.size(0)),
         _sum(grad_edge, start, x.size(0)),
@@ -211,21 +202,17 @@ def _entries(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
 
 def _scores(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
     """[E, H] of every slot, before and after the leaky rectifier; skipped edges get -inf."""
     row, start, order = _entries(layout)
     raw = x.new_zeros(layout.num_edges, x.size(1), dtype=torch.float64)
-    for part, place in ((source, start), (target, row), (edge, order)):
+    for part, place in ((scoring.source, start), (scoring.target, row), (scoring.edge, order)):
         if part is not None:
             raw = raw + part.double()[place]
-    scores = torch.where(raw > 0, raw, raw * slope)
-    return raw, scores.masked_fill((start == row).unsqueeze(-1), -torch.inf) if skip_loops else scores
+    scores = torch.where(raw > 0, raw, raw * scoring.slope)
+    return raw, scores.masked_fill((start == row).unsqueeze(-1), -torch.inf) if scoring.skip_loops else scores
 
 
 def _place(kind: Tensor | None, order: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from gnnlab.ops._hash import hashed_mask
 from gnnlab.ops._layout import GATE_EPS, Layout, grouped
 from gnnlab.ops._ragged import iota
+from gnnlab.ops._scoring import Scoring
 
 PURPOSE = "embedding bags over compressed rows; any device"
 DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
@@ -155,15 +156,10 @@ def gated_gcn_backward(
 
 def attention(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
-    _, logits = _logits(x, source, target, edge, slope, skip_loops, layout)
+    _, logits = _logits(x, scoring, layout)
     ends, slots = layout.target, layout.slots
     top, _ = extremum(logits, True, layout.edges)
     top.masked_fill_(top == -torch.inf, 0)
@@ -172,7 +168,7 @@ def attention(
     lse = total.log().add_(top)
     total.masked_fill_(total == 0, 1)
     share = powers.div_(total.index_select(0, ends))
-    share = share if weight is None else share.mul_(weight)
+    share = share if scoring.weight is None else share.mul_(scoring.weight)
     return spmm(x, share.to(x.dtype), False, layout), lse
 
 
@@ -180,26 +176,23 @@ def attention_backward(
     grad_out: Tensor,
     grad_lse: Tensor,
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     out: Tensor,
     lse: Tensor,
     layout: Layout,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    raw, logits = _logits(x, source, target, edge, slope, skip_loops, layout)
+    raw, logits = _logits(x, scoring, layout)
     ends, slots = layout.target, layout.slots
     share = logits.sub_(lse.masked_fill(lse == -torch.inf, 0).index_select(0, ends)).exp_()
     dot = sddmm(grad_out, x, layout).to(lse.dtype)
-    factor = share if weight is None else share * weight
+    factor = share if scoring.weight is None else share * scoring.weight
     grad_x = spmm(grad_out, factor.to(x.dtype), False, layout.t)
     grad_weight = share * dot
     along = (grad_out.to(lse.dtype) * out.to(lse.dtype)).sum(-1).sub_(grad_lse)
-    grad_logits = (dot if weight is None else dot.mul_(weight)).sub_(along.index_select(0, ends)).mul_(share)
-    grad_edge = torch.where(raw > 0, grad_logits, grad_logits * slope)
+    grad_logits = (
+        (dot if scoring.weight is None else dot.mul_(scoring.weight)).sub_(along.index_select(0, ends)).mul_(share)
+    )
+    grad_edge = torch.where(raw > 0, grad_logits, grad_logits * scoring.slope)
     grads = _bag(layout.ptr_t, layout.t.slots, grad_edge), _bag(layout.ptr, slots, grad_edge), grad_edge, grad_weight
     return grad_x, *(grad.to(x.dtype) for grad in grads)
 
@@ -224,23 +217,23 @@ def softmax_backward(p: Tensor, grad: Tensor, layout: Layout) -> Tensor:
 
 def _logits(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
     """[E, H] scores before and after the leaky rectifier, in at least single precision."""
     wide = torch.promote_types(x.dtype, torch.float32)
     start, end = layout.source, layout.target
-    raw = x.new_zeros(layout.num_edges, x.size(1), dtype=wide) if edge is None else edge.to(wide, copy=True)
-    if source is not None:
-        raw.add_(source.index_select(0, start))
-    if target is not None:
-        raw.add_(target.index_select(0, end))
-    logits = F.leaky_relu(raw, slope)
-    if skip_loops:
+    raw = (
+        x.new_zeros(layout.num_edges, x.size(1), dtype=wide)
+        if scoring.edge is None
+        else scoring.edge.to(wide, copy=True)
+    )
+    if scoring.source is not None:
+        raw.add_(scoring.source.index_select(0, start))
+    if scoring.target is not None:
+        raw.add_(scoring.target.index_select(0, end))
+    logits = F.leaky_relu(raw, scoring.slope)
+    if scoring.skip_loops:
         logits.masked_fill_((start == end).unsqueeze(-1), -torch.inf)
     return raw, logits
 

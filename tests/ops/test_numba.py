@@ -21,6 +21,7 @@ from gnnlab.ops._layout import Layout, layout_of
 from gnnlab.ops._numba import _jit, _threads
 from gnnlab.ops._numba._jit import compiled
 from gnnlab.ops._numba._math import exp, sigmoid
+from gnnlab.ops._scoring import Scoring
 from gnnlab.ops.csr import CSR
 
 NODES, EDGES, TYPES = 60, 400, 5
@@ -86,7 +87,7 @@ def calls(layout: Layout, width: int, heads: int, dtype: torch.dtype) -> list[tu
         (scores, 0.2, True),
         ((None,) * 4, 1.0, False),
     ):
-        forward = value, *parts, slope, skip, layout
+        forward = value, Scoring(*parts, slope, skip), layout
         kept = _reference.attention(*forward)
         backward = random(n, heads, width), random(*nodes), *forward[:-1], *kept, layout
         found += [("attention", forward), ("attention_backward", backward)]
@@ -178,7 +179,7 @@ def test_masked_scores():
     check("softmax", (scores, layout), 2e-5)
     x, large = torch.randn(NODES, 2, 5), scores * 50
     for parts in ((None, None, scores, None), (None, None, large, torch.randn(EDGES, 2))):
-        forward = x, *parts, 1.0, False, layout
+        forward = x, Scoring(*parts, 1.0, False), layout
         check("attention", forward, 2e-5)
         kept = _reference.attention(*forward)
         check("attention_backward", (torch.randn_like(x), torch.randn(NODES, 2), *forward[:-1], *kept, layout), 1e-4)

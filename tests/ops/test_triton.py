@@ -26,6 +26,7 @@ from torch import Tensor
 
 from gnnlab.ops import CSR, _reference, _triton
 from gnnlab.ops._layout import Layout, layout_of
+from gnnlab.ops._scoring import Scoring
 
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 
@@ -81,7 +82,8 @@ def calls(layout: Layout, n: int, case: Case) -> dict[str, tuple[str, tuple]]:
     _, winners = _reference.extremum(few, True, layout)
     out, pre, den = _reference.gated_gcn(wide, grad, few.nan_to_num(0, 1, -1), edge, layout)
     p = _reference.softmax(scores, layout)
-    full, bare = (source, target, scores, weight, 0.2, True), (None, None, weight, None, 1.0, False)
+    full = Scoring(source, target, scores, weight, 0.2, True)
+    bare = Scoring(None, None, weight, None, 1.0, False)
     found = {
         "spmm": ("spmm", (x, None, False, layout)),
         "spmm mean": ("spmm", (x, None, True, layout)),
@@ -107,12 +109,12 @@ def calls(layout: Layout, n: int, case: Case) -> dict[str, tuple[str, tuple]]:
         "softmax": ("softmax", (scores, layout)),
         "softmax_backward": ("softmax_backward", (p, weight, layout)),
     }
-    for label, args in {"": full, " of edge scores": bare}.items():
-        out, lse = _reference.attention(x, *args, layout)
-        found["attention" + label] = ("attention", (x, *args, layout))
+    for label, scoring in {"": full, " of edge scores": bare}.items():
+        out, lse = _reference.attention(x, scoring, layout)
+        found["attention" + label] = ("attention", (x, scoring, layout))
         found["attention_backward" + label] = (
             "attention_backward",
-            (above, torch.randn_like(lse), x, *args, out, lse, layout),
+            (above, torch.randn_like(lse), x, scoring, out, lse, layout),
         )
     return found
 
@@ -170,7 +172,7 @@ def test_interpreted_kernels(interpreter, label, case):
 def test_layout_in_memory_does_not_matter(interpreter, label):
     case = CASES["whole rows"]
     name, args = calls(*hub(case), case)[label]
-    spread_out = [scattered(arg) if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
+    spread_out = [scattered(arg) for arg in args]
     close(interpreter(name, tuple(spread_out)), several(getattr(_reference, name)(*args)), case.dtype)
 
 
@@ -207,7 +209,7 @@ def test_every_launch_compiles_for_a_gpu_without_spilling_registers():
 def test_compiled_kernels(monkeypatch, label, case):
     shrink(monkeypatch.setattr, case.chunk)
     name, args = calls(*hub(case), case)[label]
-    on_gpu = tuple(arg.cuda() if isinstance(arg, Tensor) else moved(arg) for arg in args)
+    on_gpu = tuple(moved(arg) for arg in args)
     first, again = (several(getattr(_triton, name)(*on_gpu)) for _ in range(2))
     close(first, several(getattr(_reference, name)(*args)), case.dtype)
     assert all(torch.equal(left.nan_to_num(7), right.nan_to_num(7)) for left, right in zip(first, again, strict=True))
@@ -230,13 +232,18 @@ def test_says_why_it_is_unavailable(monkeypatch):
     assert all("not installed" in _triton.unavailable(device) for device in ("cpu", "cuda"))
 
 
-def scattered(tensor: Tensor) -> Tensor:
+def scattered(arg: Any) -> Any:
     """The same values, with a gap behind each of them."""
-    return torch.stack([tensor, tensor + 1], dim=-1)[..., 0]
+    if isinstance(arg, Scoring):
+        return Scoring(*map(scattered, arg))
+    floating = isinstance(arg, Tensor) and arg.is_floating_point()
+    return torch.stack([arg, arg + 1], dim=-1)[..., 0] if floating else arg
 
 
 def moved(arg: Any) -> Any:
-    return Layout(*[part if part is None else part.cuda() for part in arg]) if isinstance(arg, Layout) else arg
+    if isinstance(arg, (Layout, Scoring)):
+        return type(arg)(*map(moved, arg))
+    return arg.cuda() if isinstance(arg, Tensor) else arg
 
 
 def shrink(setattr: Callable, chunk: int, widest: int = 16) -> None:

@@ -13,6 +13,7 @@ from gnnlab.ops._numba._jit import bound, claim, compiled, flat, index, inlined,
 from gnnlab.ops._numba._linear import add_scaled, dot, sum_edges
 from gnnlab.ops._numba._math import exp
 from gnnlab.ops._numba._threads import run
+from gnnlab.ops._scoring import Scoring
 
 __all__ = ["attention", "attention_backward"]
 
@@ -21,18 +22,14 @@ _ZERO, _ONE, _INF = np.float32(0), np.float32(1), np.float32(np.inf)
 
 def attention(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
     num_nodes, heads, channels = x.shape
     out, lse = x.new_empty(x.shape), x.new_empty(num_nodes, heads)
+    *terms, slope, skip_loops = scoring
     rows = flat(layout.ptr), flat(layout.idx), flat(layout.eid)
-    parts = (flat(part, like=x) for part in (x, source, target, edge, weight))
+    parts = (flat(part, like=x) for part in (x, *terms))
     size = (2 * layout.num_edges + num_nodes) * heads * channels
     run(_forward, size, heads, channels, slope, skip_loops, *rows, *parts, flat(out), flat(lse))
     return out, lse
@@ -42,12 +39,7 @@ def attention_backward(
     grad_out: Tensor,
     grad_lse: Tensor,
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     out: Tensor,
     lse: Tensor,
     layout: Layout,
@@ -56,8 +48,9 @@ def attention_backward(
     grad_x, grad_source = x.new_empty(x.shape), x.new_empty(num_nodes, heads)
     grad_edge, grad_weight = (x.new_empty(layout.num_edges, heads) for _ in range(2))
     along = torch.linalg.vecdot(grad_out, out).sub_(grad_lse)
+    *terms, slope, skip_loops = scoring
     rows = flat(layout.ptr_t), flat(layout.idx_t), flat(layout.eid_t)
-    read = (flat(part, like=x) for part in (grad_out, along, lse, x, source, target, edge, weight))
+    read = (flat(part, like=x) for part in (grad_out, along, lse, x, *terms))
     written = flat(grad_x), flat(grad_source), flat(grad_edge), flat(grad_weight)
     size = (3 * layout.num_edges + num_nodes) * heads * channels
     run(_backward, size, heads, channels, slope, skip_loops, *rows, *read, *written)

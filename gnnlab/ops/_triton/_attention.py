@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gnnlab.ops._layout import Layout
+from gnnlab.ops._scoring import Scoring
 from gnnlab.ops._triton._rows import assign, edge_of, fold_tile, launch, long_row, piece_of, put, put_piece
 from gnnlab.ops._triton._softmax import grow
 from gnnlab.ops._triton._tile import tiled, wide
@@ -14,21 +15,17 @@ from gnnlab.ops._triton._tile import tiled, wide
 
 def attention(
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     layout: Layout,
 ) -> tuple[Tensor, Tensor]:
+    *terms, slope, skip_loops = scoring
     (rows, heads, channels), num_edges = x.shape, layout.num_edges
     out, lse = x.new_empty(x.shape), x.new_empty(rows, heads, dtype=wide(x))
     tile = tiled(rows, num_edges, heads, channels, x)
     part, tops, sums = (tile.partial(width, x) for width in (channels, 1, 1))
     launch(
         _attention, tile.grid, x,
-        layout.ptr, layout.idx, layout.eid, x.contiguous(), *contiguous(source, target, edge, weight), out, lse,
+        layout.ptr, layout.idx, layout.eid, x.contiguous(), *contiguous(*terms), out, lse,
         part, tops, sums, rows, num_edges, heads, channels, SLOPE=slope, SKIP=skip_loops, **tile.meta,
     )  # fmt: skip
     if part is not None:

@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gnnlab.ops._layout import Layout
+from gnnlab.ops._scoring import Scoring
 from gnnlab.ops._triton._attention import contiguous, scores
 from gnnlab.ops._triton._linear import row_part, weighted_sum
 from gnnlab.ops._triton._rows import assign, edge_of, fold, launch, put
@@ -17,16 +18,12 @@ def attention_backward(
     grad_out: Tensor,
     grad_lse: Tensor,
     x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
+    scoring: Scoring,
     out: Tensor,
     lse: Tensor,
     layout: Layout,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    *terms, slope, skip_loops = scoring
     (rows, heads, channels), num_edges = x.shape, layout.num_edges
     grad_target, grad_out = x.new_empty(rows, heads), grad_out.contiguous()
     grad_edge, grad_weight = x.new_empty(num_edges, heads), x.new_empty(num_edges, heads)
@@ -36,7 +33,7 @@ def attention_backward(
     launch(
         _to_targets, (tile.grid[0], 1), x,
         layout.ptr, layout.idx, layout.eid, grad_out, grad_lse.contiguous(), x.contiguous(),
-        *contiguous(source, target, edge, weight), out.contiguous(), lse.contiguous(),
+        *contiguous(*terms), out.contiguous(), lse.contiguous(),
         grad_target, grad_edge, grad_weight, share, part, rows, num_edges, heads, channels,
         SLOPE=slope, SKIP=skip_loops, ONE=tile.grid[1] == 1, **tile.meta,
     )  # fmt: skip
