@@ -1,14 +1,24 @@
 """Graph mathematics on disjoint unions: tensors in, tensors out."""
 
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
+from gnnlab.graph.resistance import (
+    biharmonic_distance,
+    commute_time,
+    effective_resistance,
+    total_effective_resistance,
+)
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
     "LaplacianSpectrum",
     "Layers",
+    "biharmonic_distance",
     "breadth_first_layers",
+    "commute_time",
     "connected_components",
+    "effective_resistance",
     "laplacian_eigh",
+    "total_effective_resistance",
     "walk_return_probabilities",
 ]

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import ConfigError
 from gnnlab.graph._check import check_union
 from gnnlab.graph._eigensolvers import nontrivial_pairs
 from gnnlab.graph._signs import canonical_signs
-from gnnlab.graph.buckets import sort_union
-from gnnlab.graph.components import connected_components
+from gnnlab.graph._symmetric import by_component, symmetric
 from gnnlab.ops import expand_ptr, ragged_arange, segment_reduce
 
 __all__ = ["LaplacianSpectrum", "laplacian_eigh"]
@@ -92,17 +91,14 @@ def laplacian_eigh(
     if normalization not in _NORMALIZATIONS:
         raise ConfigError(f"unknown normalization {normalization!r}", hint="known: None, 'sym', 'rw'")
     batch = check_union(edge_index, ptr, edge_weight)
-    edges, weight = _symmetric(edge_index, edge_weight)
+    edges, weight = symmetric(edge_index, edge_weight)
     degree = weight.new_zeros(batch.numel()).index_add_(0, edges[0], weight)
     scale = torch.ones_like(degree)
     if normalization is not None:
         scale = torch.where(degree > 0, degree, 1.0).rsqrt()
 
-    component = connected_components(edges, batch.numel())
+    component, union = by_component(edges, weight * scale[edges[0]] * scale[edges[1]], batch.numel())
     sizes = torch.bincount(component)
-    by_component = torch.argsort(component, stable=True)
-    position = torch.empty_like(component).index_copy_(0, by_component, ragged_arange(sizes, component.numel()))
-    union = sort_union(edges, weight * scale[edges[0]] * scale[edges[1]], component, position, sizes)
 
     by_row = union.row.argsort()
     constant = scale.reciprocal()[by_row]
@@ -123,20 +119,6 @@ def laplacian_eigh(
 
 
 _NORMALIZATIONS = (None, "sym", "rw")
-
-
-def _symmetric(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Both directions of every edge at half its weight, without self-loops and zeros."""
-    source, target = edge_index
-    if edge_weight is None:
-        weight = torch.ones(source.numel(), dtype=torch.float64, device=source.device)
-    else:
-        weight = edge_weight.to(torch.float64)
-        if bool((weight < 0).any()):
-            raise GraphError("edge_weight has negative entries, so its Laplacian is not positive semidefinite")
-    keep = (source != target) & (weight != 0)
-    edges, weight = edge_index[:, keep], weight[keep] / 2
-    return torch.cat([edges, edges.flip(0)], dim=1), torch.cat([weight, weight])
 
 
 def _prepend_trivial(values: Tensor, vectors: Tensor, constant: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
