@@ -93,8 +93,8 @@ def commute_time(
     component, _ = by_component(edges, weight, int(ptr[-1]))
     volume = weight.new_zeros(component.numel()).index_add_(0, component[edges[0]], weight)
     source = (edge_index if pairs is None else pairs)[0]
-    # An isolated node is at itself without a step; between components the walk never arrives.
-    return torch.where(resistance == 0, 0.0, resistance * volume[component[source]].clamp(min=1e-300))
+    # Between components the walk never arrives, not even from a node without edges.
+    return torch.where(resistance.isinf(), resistance, resistance * volume[component[source]])
 
 
 @torch.no_grad()
@@ -162,7 +162,10 @@ def _pseudo_inverses(union: SortedUnion) -> Iterator[tuple[int, int, Tensor]]:
     sizes = union.ptr.diff()
     if sizes.numel() and int(sizes[-1]) > _DENSE_LIMIT:
         size = int(sizes[-1])
-        raise BudgetError(f"a component of {size} nodes needs dense matrices of {8 * size**2 / 2**30:.0f} GiB each")
+        raise BudgetError(
+            f"a component of {size:,} nodes needs dense matrices of {8 * size**2 / 2**30:.1f} GiB each",
+            hint=f"components of up to {_DENSE_LIMIT:,} nodes are solved",
+        )
     for first, last in size_buckets(union.ptr, sizes, _CELLS, _GROWTH):
         adjacency = union.blocks(first, last)
         degree = adjacency.sum(-1)

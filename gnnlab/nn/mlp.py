@@ -59,10 +59,10 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = list(self)
-        while layers:
-            layer = layers.pop(0)
-            x = normalise_and_activate(layer, layers.pop(0), x) if isinstance(layer, BatchNorm) else layer(x)
+        layers = iter(self)
+        for layer in layers:
+            # An activation follows every normalisation.
+            x = normalise_and_activate(layer, next(layers), x) if isinstance(layer, BatchNorm) else layer(x)
         return x
 
     def reset_parameters(self) -> None:

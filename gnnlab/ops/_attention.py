@@ -84,21 +84,12 @@ _PARTS = "Tensor x, Tensor? source, Tensor? target, Tensor? edge, Tensor? weight
 
 
 @operator("attention", f"({_PARTS}, {SCHEMA}) -> (Tensor, Tensor)")
-def attention(
-    x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
-    *layout: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def attention(x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
     """[N, H, C] result and [N, H] log-sum-exp of the scores."""
-    rows = Layout(*layout)
+    scoring, rows = Scoring(*others[:6]), Layout(*others[6:])
     if rows.num_edges == 0 or x.numel() == 0:
         return x.new_zeros(x.shape), _like_lse(x).fill_(-torch.inf)
-    return kernel("attention", x)(x, Scoring(source, target, edge, weight, slope, skip_loops), rows)
+    return kernel("attention", x)(x, scoring, rows)
 
 
 @operator(
@@ -106,29 +97,15 @@ def attention(
     f"(Tensor grad_out, Tensor grad_lse, {_PARTS}, Tensor out, Tensor lse, {SCHEMA})"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
-def attention_backward(
-    grad_out: Tensor,
-    grad_lse: Tensor,
-    x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
-    out: Tensor,
-    lse: Tensor,
-    *layout: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def attention_backward(grad_out: Tensor, grad_lse: Tensor, x: Tensor, *others: Any) -> tuple[Tensor, ...]:
     """Gradients of x, source, target, edge and weight, whether or not they were given.
 
     With p the softmax and q = <grad_out[v], x[u]>: of a score p (w q - <grad_out[v], out[v]> + grad_lse[v]),
     and of a weight p q.
     """
-    rows = Layout(*layout)
+    scoring, (out, lse), rows = Scoring(*others[:6]), others[6:8], Layout(*others[8:])
     if rows.num_edges == 0 or x.numel() == 0:
         return tuple(torch.zeros_like(grad) for grad in _like_grads(x, rows))
-    scoring = Scoring(source, target, edge, weight, slope, skip_loops)
     return kernel("attention_backward", x)(grad_out, grad_lse, x, scoring, out, lse, rows)
 
 
@@ -151,18 +128,10 @@ def _like_grads(x: Tensor, rows: Layout) -> tuple[Tensor, ...]:
     return x.new_empty(x.shape), *(x.new_empty(length, x.size(1)) for length in lengths)
 
 
-def _composed(
-    x: Tensor,
-    source: Tensor | None,
-    target: Tensor | None,
-    edge: Tensor | None,
-    weight: Tensor | None,
-    slope: float,
-    skip_loops: bool,
-    *layout: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def _composed(x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
     """The same result out of operations that can be differentiated any number of times."""
-    rows = Layout(*layout)
+    source, target, edge, weight, slope, skip_loops = others[:6]
+    rows = Layout(*others[6:])
     wide = torch.promote_types(x.dtype, torch.float32)
     logits = x.new_zeros(rows.num_edges, x.size(1), dtype=wide) if edge is None else edge.to(wide)
     if source is not None:

@@ -122,7 +122,9 @@ class CSR:
         if torch.compiler.is_compiling():
             return compute()
         if key not in self._memo:
-            self._memo[key] = compute()
+            # A batch may be seen by inference_mode first, whose tensors no later gradient could use.
+            with torch.inference_mode(False), torch.no_grad():
+                self._memo[key] = compute()
         return self._memo[key]
 
     def t(self) -> CSR:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnlab.errors import GraphError
+from gnnlab.nn import GCNConv
 from gnnlab.ops import CSR, as_csr
 
 _edges = st.integers(1, 12).flatmap(
@@ -74,3 +75,14 @@ def test_is_immutable():
 def test_refuses_what_is_no_graph(edge_index, num_nodes, message):
     with pytest.raises(GraphError, match=message):
         CSR.from_edge_index(edge_index, num_nodes)
+
+
+def test_what_is_remembered_in_inference_mode_serves_training():
+    adj, x = CSR.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2), torch.randn(2, 3)
+    conv = GCNConv(3, 3)
+    with torch.inference_mode():
+        expected = conv(x, adj)
+    out = conv(x, adj)
+    out.sum().backward()
+    assert torch.equal(out, expected)
+    assert conv.lin.weight.grad is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,10 @@ def compiled(function: Callable, **options: Any) -> Callable:
     except RuntimeError:  # neither the package nor the user has a directory that can be written
         return njit(**options)(function)
     # Numba asks whether a kernel's own file has changed; but the kernel also holds what it inlines from others.
-    with suppress(AttributeError):
-        kernel._cache._cache_file._source_stamp = _STAMP
+    kept = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    if not hasattr(kept, "_source_stamp"):  # a numba that cannot be told: rather compile anew than run what was
+        return njit(**options)(function)
+    kept._source_stamp = _STAMP
     return kernel
 
 
