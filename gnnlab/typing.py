@@ -10,7 +10,9 @@ attribute          shape, dtype                        meaning
 ``edge_index``     [2, E] long                         source row 0, target row 1
 ``edge_attr``      [E, D] float or long                edge features
 ``edge_type``      [E] long                            relation (0 = original; rewiring writes 1, 2, ...)
+``edge_order``     [E] long                            0 = original, then the order in which rewiring added edges
 ``edge_weight``    [E] float                           scalar weight
+``node_type``      [N] long                            0 = original; rewiring that adds nodes writes 1
 ``y``              [G, T] or [N] / [N, T]              targets; NaN (float) or -1 (long) = unlabelled
 ``pos``            [N, 3] float                        coordinates
 ``pe_<name>``      [N, k] float                        node encoding (``edge_pe_<name>`` [E, k] for edges)

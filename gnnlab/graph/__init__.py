@@ -8,6 +8,7 @@ from gnnlab.graph.resistance import (
     total_effective_resistance,
 )
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
+from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "effective_resistance",
     "laplacian_eigh",
     "total_effective_resistance",
+    "undirected_edges",
     "walk_return_probabilities",
 ]

@@ -18,7 +18,7 @@ def check_union(edge_index: Tensor, ptr: Tensor, edge_weight: Tensor | None = No
 
     Raises:
         GraphError: wrong shape or dtype, an endpoint outside the union, an edge between two graphs, or
-            weights that do not match the edges.
+            weights that do not match the edges or are not finite.
     """
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
         raise GraphError(
@@ -33,6 +33,9 @@ def check_union(edge_index: Tensor, ptr: Tensor, edge_weight: Tensor | None = No
         )
     num_nodes = int(ptr[-1])
     batch = expand_ptr(ptr, num_nodes)
+    if edge_weight is not None and edge_weight.device.type == "cpu" and not bool(edge_weight.isfinite().all()):
+        edge = int((~edge_weight.isfinite()).nonzero()[0])
+        raise GraphError(f"edge_weight of edge {edge} is {float(edge_weight[edge])}, which is not finite")
     if edge_index.device.type == "cpu" and edge_index.numel():
         low, high = (int(bound) for bound in torch.aminmax(edge_index))
         if low < 0 or high >= num_nodes:

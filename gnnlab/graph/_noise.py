@@ -1,0 +1,52 @@
+"""Random numbers of node pairs that depend on the graph and a seed, and on nothing else in the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["pair_noise"]
+
+_FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
+_STEP = 0x9E3779B97F4A7C15 - 2**64
+
+
+def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
+    """[P] float64, uniform in [0, 1): one number for every ordered pair of nodes of the same graph.
+
+    Hashed (finaliser of splitmix64) from the seed, the graph and the places of both nodes in it, so that a
+    graph gets the same numbers alone and in any batch, and other graphs get others.
+
+    Args:
+        pairs: [2, P] long, node ids of the union.
+        edge_index: [2, E] long, the edges of the union; their order does not matter.
+        ptr: [G + 1] long, first node of every graph.
+        seed: Any integer.
+    """
+    graph = torch.bucketize(pairs[0], ptr[1:], right=True)
+    digest = _digests(edge_index, ptr, seed)[graph]
+    local = pairs - ptr[graph]
+    hashed = _mix(_mix(digest + local[0] * _STEP) + local[1] * _STEP)
+    return _shift(hashed, 11).double() * 2.0**-53
+
+
+def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
+    """[G] long, of the seed, the number of nodes and the multiset of edges of every graph."""
+    sizes = ptr.diff()
+    owner = torch.bucketize(edge_index[0], ptr[1:], right=True)
+    local = edge_index - ptr[owner]
+    edges = torch.zeros_like(sizes).index_add_(0, owner, _mix(_mix(local[0] * _STEP + 1) + local[1] * _STEP))
+    return _mix(_mix(sizes * _STEP + seed) + edges)
+
+
+def _mix(word: Tensor) -> Tensor:
+    """A bijection of 64-bit words in which every bit of the input reaches every bit of the output."""
+    low, high = _FACTORS
+    word = (word ^ _shift(word, 30)) * low
+    word = (word ^ _shift(word, 27)) * high
+    return word ^ _shift(word, 31)
+
+
+def _shift(word: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right (that of int64 keeps the sign)."""
+    return (word >> bits) & ((1 << (64 - bits)) - 1)
