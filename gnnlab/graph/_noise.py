@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gnnlab.ops import expand_ptr
+
 __all__ = ["pair_noise"]
 
 _FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
@@ -23,7 +25,7 @@ def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Ten
         ptr: [G + 1] long, first node of every graph.
         seed: Any integer.
     """
-    graph = torch.bucketize(pairs[0], ptr[1:], right=True)
+    graph = expand_ptr(ptr)[pairs[0]]
     digest = _digests(edge_index, ptr, seed)[graph]
     local = pairs - ptr[graph]
     hashed = _mix(_mix(digest + local[0] * _STEP) + local[1] * _STEP)
@@ -33,7 +35,7 @@ def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Ten
 def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
     """[G] long, of the seed, the number of nodes and the multiset of edges of every graph."""
     sizes = ptr.diff()
-    owner = torch.bucketize(edge_index[0], ptr[1:], right=True)
+    owner = expand_ptr(ptr)[edge_index[0]]
     local = edge_index - ptr[owner]
     edges = torch.zeros_like(sizes).index_add_(0, owner, _mix(_mix(local[0] * _STEP + 1) + local[1] * _STEP))
     return _mix(_mix(sizes * _STEP + seed) + edges)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError, GraphError
+from gnnlab.ops import expand_ptr
 from gnnlab.transform import graph_ptr
 
 __all__ = ["EdgeFill", "Edits", "apply_edits", "both_ways"]
@@ -53,7 +54,7 @@ def apply_edits(data: Data, edits: Edits, fill: EdgeFill, relation: int) -> Data
     before, device = data.edge_index, data.edge_index.device
     kept = torch.ones(before.size(1), dtype=torch.bool, device=device) if edits.removed is None else ~edits.removed
     edge_index = torch.cat([before[:, kept], edits.added], 1)
-    owner = torch.bucketize(edge_index[0], ptr[1:], right=True)
+    owner = expand_ptr(ptr)[edge_index[0]]
     place = torch.argsort(owner, stable=True)
     zeros = edits.added.new_zeros(edits.added.size(1))
     new = {
@@ -98,7 +99,7 @@ def _filled(key: str, value: Tensor, fill: EdgeFill, edge_index: Tensor, owner: 
             raise GraphError(
                 f"the mean of '{key}' is no category (it is {value.dtype})", hint="give fill= a category, such as 0"
             )
-        home = torch.bucketize(edge_index[0], ptr[1:], right=True)
+        home = expand_ptr(ptr)[edge_index[0]]
         total = value.new_zeros(ptr.numel() - 1, *value.shape[1:]).index_add_(0, home, value)
         count = torch.bincount(home, minlength=ptr.numel() - 1).clamp(min=1)
         return (total / count.view(-1, *[1] * (value.dim() - 1)))[owner]
