@@ -61,7 +61,7 @@ def apply_edits(data: Data, edits: Edits, fill: EdgeFill, relation: int) -> Data
         "edge_type": relation + (zeros if edits.relation is None else edits.relation),
         "edge_order": zeros + 1 if edits.order is None else edits.order,
     }
-    old = {key: data[key] for key in _edge_attributes(data)}
+    old = {key: data[key] for key in _edge_attributes(data, ptr.numel() - 1)}
     old = {key: before.new_zeros(before.size(1)) for key in new if key not in old} | old
     if edits.weight is not None:
         old.pop("edge_weight", None)
@@ -80,14 +80,19 @@ def apply_edits(data: Data, edits: Edits, fill: EdgeFill, relation: int) -> Data
     return data
 
 
-def _edge_attributes(data: Data) -> list[str]:
-    """Attributes with one row per edge, by name and, where the name does not say, as PyG sees it."""
-    tensors = (key for key, value in data.to_dict().items() if isinstance(value, Tensor) and value.dim())
+def _edge_attributes(data: Data, num_graphs: int) -> list[str]:
+    """Attributes with a row per edge: by name (the contract), by length where no other level has that length."""
     edges = data.edge_index.size(1)
+    others = {data.num_nodes, num_graphs}
     return [
         key
-        for key in tensors
-        if key != "edge_index" and data[key].size(0) == edges and (key.startswith("edge_") or data.is_edge_attr(key))
+        for key, value in data.to_dict().items()
+        if isinstance(value, Tensor)
+        and key not in ("edge_index", "y", "batch", "ptr")
+        and not key.endswith("_index")
+        and value.dim()
+        and value.size(0) == edges
+        and (key.startswith("edge_") or edges not in others)
     ]
 
 
