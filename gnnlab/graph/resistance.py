@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
-from gnnlab.errors import BudgetError, GraphError
+from gnnlab.errors import GraphError
 from gnnlab.graph._check import check_union
+from gnnlab.graph._pseudo_inverse import DENSE_LIMIT, check_dense, places, pseudo_inverses
 from gnnlab.graph._symmetric import by_component, symmetric
-from gnnlab.graph.buckets import SortedUnion, size_buckets
-from gnnlab.ops import expand_ptr, segment_reduce
+from gnnlab.ops import segment_reduce
 
 __all__ = ["biharmonic_distance", "commute_time", "effective_resistance", "total_effective_resistance"]
 
-_CELLS, _GROWTH = 2**14, 1.25  # rows x width of a stack of dense matrices, which should stay in the cache
-_DENSE_LIMIT = 10_000
+_HINT = f"components of up to {DENSE_LIMIT:,} nodes are solved"
 
 
 @torch.no_grad()
@@ -124,10 +121,11 @@ def total_effective_resistance(edge_index: Tensor, ptr: Tensor, edge_weight: Ten
     """
     batch = check_union(edge_index, ptr, edge_weight)
     component, union = by_component(*symmetric(edge_index, edge_weight), batch.numel())
+    check_dense(union, DENSE_LIMIT, _HINT)
     diagonal = torch.zeros(batch.numel(), dtype=torch.float64, device=ptr.device)
-    for first, last, inverse in _pseudo_inverses(union):
+    for first, last, inverse in pseudo_inverses(union):
         begin, end = int(union.ptr[first]), int(union.ptr[last])
-        block, place = _places(union, first, last)
+        block, place = places(union, first, last)
         diagonal[begin:end] = inverse[block, place, place]
     sizes = torch.bincount(component, minlength=1)
     return segment_reduce(diagonal[union.row] * sizes[component], ptr, "sum")
@@ -140,49 +138,22 @@ def _over_pairs(
     batch = check_union(edge_index, ptr, edge_weight)
     pairs = edge_index if pairs is None else _checked(pairs, batch.numel())
     component, union = by_component(*symmetric(edge_index, edge_weight), batch.numel())
+    check_dense(union, DENSE_LIMIT, _HINT)
     out = torch.full((pairs.size(1),), torch.inf, dtype=torch.float64, device=pairs.device)
     joined = (component[pairs[0]] == component[pairs[1]]).nonzero().flatten()
     rows = union.row[pairs[:, joined]]
     # Pairs by increasing row are pairs by block, as the blocks follow one another.
     order = rows[0].argsort()
     rows, joined = rows[:, order], joined[order]
-    for first, last, inverse in _pseudo_inverses(union):
+    for first, last, inverse in pseudo_inverses(union):
         matrix = inverse if power == 1 else inverse @ inverse
         begin, end = int(union.ptr[first]), int(union.ptr[last])
         low, high = torch.searchsorted(rows[0].contiguous(), torch.tensor([begin, end], device=rows.device)).tolist()
-        block, place = _places(union, first, last)
+        block, place = places(union, first, last)
         source, target = rows[:, low:high] - begin
         b, s, t = block[source], place[source], place[target]
         out[joined[low:high]] = (matrix[b, s, s] + matrix[b, t, t] - 2 * matrix[b, s, t]).clamp(min=0)
     return torch.where(pairs[0] == pairs[1], 0.0, out)
-
-
-def _pseudo_inverses(union: SortedUnion) -> Iterator[tuple[int, int, Tensor]]:
-    """Ranges of components with the pseudo-inverses of their Laplacians, [B, n, n]; padding rows hold nonsense."""
-    sizes = union.ptr.diff()
-    if sizes.numel() and int(sizes[-1]) > _DENSE_LIMIT:
-        size = int(sizes[-1])
-        raise BudgetError(
-            f"a component of {size:,} nodes needs dense matrices of {8 * size**2 / 2**30:.1f} GiB each",
-            hint=f"components of up to {_DENSE_LIMIT:,} nodes are solved",
-        )
-    for first, last in size_buckets(union.ptr, sizes, _CELLS, _GROWTH):
-        adjacency = union.blocks(first, last)
-        degree = adjacency.sum(-1)
-        real = torch.arange(adjacency.size(-1), device=degree.device) < sizes[first:last, None]
-        # A constant on the pairs of real nodes makes up for the null vector; its size keeps the condition small.
-        level = degree.amax(-1).clamp(min=1)[:, None, None]
-        shift = (real[:, :, None] & real[:, None, :]) / sizes[first:last, None, None].double()
-        matrix = torch.diag_embed(torch.where(real, degree, level[:, :, 0])) - adjacency + level * shift
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
-        yield first, last, inverse - shift / level
-
-
-def _places(union: SortedUnion, first: int, last: int) -> tuple[Tensor, Tensor]:
-    """Block, and row in it, of every row of a range of components."""
-    starts = union.ptr[first : last + 1] - union.ptr[first]
-    block = expand_ptr(starts, int(starts[-1]))
-    return block, torch.arange(block.numel(), device=block.device) - starts[block]
 
 
 def _checked(pairs: Tensor, num_nodes: int) -> Tensor:
