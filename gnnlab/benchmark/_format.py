@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gnnlab.benchmark.comparison import Row
+from gnnlab.benchmark.experiment import Published
 from gnnlab.benchmark.statistics import Sample
 
-__all__ = ["COLUMNS", "cells", "count", "duration", "metric_title", "sample", "table"]
+__all__ = ["COLUMNS", "cells", "count", "duration", "metric_title", "published", "remark", "sample", "table"]
 
 COLUMNS = (
     "model",
@@ -17,6 +18,8 @@ COLUMNS = (
     "parameters",
     "time per run",
 )
+
+_SPREADS = {"std": "", "sem": " (standard error)", "ci95": " (95 % CI)"}
 
 
 def metric_title(row: Row) -> str:
@@ -34,10 +37,21 @@ def sample(value: Sample | None, percent: bool) -> str:
     return f"{value.mean:.{digits}f}{spread}"
 
 
+def published(number: Published, percent: bool) -> str:
+    """A number as printed, with the kind of its spread and whether somebody has looked it up."""
+    return sample(Sample(number.mean, number.std, number.runs), percent) + remark(number)
+
+
+def remark(number: Published) -> str:
+    """What has to stand behind a printed number: what its spread is, and whether anybody looked it up."""
+    return ("" if number.std is None else _SPREADS[number.interval]) + ("" if number.verified else " (unverified)")
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """One row of text, in the order of ``COLUMNS``."""
     digits = 2 if row.percent else 4
-    difference, verdict = "–", "no published number"
+    number = row.spec.published
+    difference, verdict = "–", "no published number" if number is None else "none"
     if row.verdict is not None:
         difference, verdict = f"{row.verdict.difference:+.{digits}f}", row.verdict.text
         if row.verdict.interval is not None:
@@ -47,7 +61,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.label,
         sample(row.outcome.sample, row.percent),
-        sample(row.published, row.percent),
+        "–" if number is None else published(number, row.percent),
         difference,
         verdict,
         f"{runs} {row.outcome.unit}{'s' if runs != 1 else ''}",
@@ -59,7 +73,7 @@ def cells(row: Row) -> tuple[str, ...]:
 def table(rows: list[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and lines; the columns about published numbers only where there is one."""
     lines = [cells(row) for row in rows]
-    compared = any(row.published is not None for row in rows)
+    compared = any(row.spec.published is not None for row in rows)
     keep = [i for i, name in enumerate(COLUMNS) if compared or name not in COLUMNS[2:5]]
     return tuple(COLUMNS[i] for i in keep), [tuple(line[i] for i in keep) for line in lines]
 

@@ -21,7 +21,8 @@ class Row:
     Args:
         records: The runs behind it.
         outcome: What they gave.
-        published: The number to reproduce, if the experiment has one.
+        published: The number to reproduce as printed (its spread may be an interval), if the experiment has one and
+            somebody has looked it up.
         verdict: The comparison of the two.
         notes: What has to be said beside the number.
     """
@@ -82,9 +83,9 @@ def _row(records: list[Record]) -> Row:
     spec, first = records[-1].spec, records[0]
     outcome = _scaled(aggregate(records), records[-1].scale)
     published = verdict = None
-    if spec.published is not None:
+    if spec.published is not None and spec.published.verified:
         published = Sample(spec.published.mean, spec.published.std, spec.published.runs)
-        verdict = compare(outcome.sample, published, first.higher_is_better)
+        verdict = compare(outcome.sample, spec.published.sample, first.higher_is_better)
     return Row(tuple(records), outcome, published, verdict, tuple(_notes(records, spec, outcome)))
 
 
@@ -98,11 +99,17 @@ def _scaled(outcome: Outcome, scale: float) -> Outcome:
 def _notes(records: list[Record], spec: ExperimentSpec, outcome: Outcome) -> Iterable[str]:
     if records[0].overrides:
         yield "not the published settings: " + " ".join(records[0].overrides)
-    if spec.folds and len({record.fold for record in records}) < spec.folds:
-        yield f"incomplete: {len({r.fold for r in records})} of {spec.folds} folds"
+    folds = len({record.fold for record in records})
+    if spec.folds and folds < spec.folds:
+        yield f"incomplete: {folds} of {spec.folds} folds"
+    elif spec.available and folds < spec.available:
+        yield f"{folds} of the {spec.available} folds of the split"
     if spec.protocol in CAVEATS:
         yield CAVEATS[spec.protocol]
     if outcome.epoch is not None:
         yield f"common epoch {outcome.epoch + 1}"
-    if spec.published is not None and spec.published.note:
-        yield spec.published.note
+    if spec.published is not None:
+        if not spec.published.verified:
+            yield "the published number is quoted from memory and was not looked up: no comparison"
+        if spec.published.note:
+            yield spec.published.note

@@ -45,7 +45,8 @@ def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
         Line2D([], [], marker="o", color=_COLOURS[0], lw=0, ms=4, alpha=0.35, label="single runs"),
     ]
     if any(row.published is not None for row in rows):
-        marks.append(Line2D([], [], marker="D", color=_INK, mfc="white", lw=1, label="published: mean ± std"))
+        label = "published: mean ± printed spread"
+        marks.append(Line2D([], [], marker="D", color=_INK, mfc="white", lw=1, label=label))
     figure.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
     return figure
 

@@ -117,12 +117,11 @@ def _sources(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         published = row.spec.published
         if published is not None and published.source:
-            sources.append(f"{row.label}: published by {published.source}")
+            doubt = "" if published.verified else " (unverified)"
+            sources.append(f"{row.label}: published by {published.source}{doubt}")
         for other in row.spec.others or []:
-            spread = "" if other.std is None else f" ± {other.std:g}"
-            sources.append(
-                f"{row.label}: also {other.metric} {other.mean:g}{spread}, {other.source}{_dash(other.note)}"
-            )
+            number = f"{other.mean:g}" + ("" if other.std is None else f" ± {other.std:g}") + _format.remark(other)
+            sources.append(f"{row.label}: also {other.metric} {number}, {other.source}{_dash(other.note)}")
     return list(dict.fromkeys(sources))
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from gnnlab.benchmark._format import remark
 from gnnlab.benchmark.comparison import Row
+from gnnlab.benchmark.experiment import Published
 from gnnlab.errors import DataError
 
 __all__ = ["Result", "append_results", "read_results", "result_of"]
@@ -54,8 +56,7 @@ _HEADER = [field.name for field in fields(Result)]
 def result_of(row: Row, command: str) -> Result:
     """The line for a row of a report."""
     record, ours = row.records[-1], row.outcome.sample
-    published, verdict = row.published, row.verdict
-    spread = "" if published is None or published.std is None else f" ± {published.std:g}"
+    published, verdict = row.spec.published, row.verdict
     gpus = record.hardware.get("gpus") or []
     return Result(
         experiment=record.experiment,
@@ -63,7 +64,7 @@ def result_of(row: Row, command: str) -> Result:
         mean=f"{ours.mean:.6g}",
         std="" if ours.std is None else f"{ours.std:.3g}",
         runs=f"{ours.runs} {row.outcome.unit}s",
-        published="" if published is None else f"{published.mean:g}{spread}",
+        published="" if published is None else _printed(published),
         p_value="" if verdict is None or verdict.p_value is None else f"{verdict.p_value:.3g}",
         parameters=str(record.parameters),
         hardware=", ".join(gpus) or f"{record.hardware.get('processor', '')}, {record.hardware.get('threads')} threads",
@@ -72,6 +73,10 @@ def result_of(row: Row, command: str) -> Result:
         date=record.finished[:10],
         command=command,
     )
+
+
+def _printed(number: Published) -> str:
+    return f"{number.mean:g}" + ("" if number.std is None else f" ± {number.std:g}") + remark(number)
 
 
 def append_results(results: Iterable[Result], path: Path) -> Path:

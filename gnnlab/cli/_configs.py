@@ -11,7 +11,7 @@ import yaml
 from gnnlab.benchmark.experiment import experiment_names, find_experiment
 from gnnlab.errors import ConfigError
 
-__all__ = ["DEFAULT", "config_files", "experiment_name", "read_config", "with_config_files", "with_default"]
+__all__ = ["DEFAULT", "config_files", "read_config", "with_config_files", "with_default"]
 
 DEFAULT = "quickstart/ring-transfer/gcn-deep"
 """What ``gnnlab fit`` runs without any configuration: generated data, nothing to download."""
@@ -72,14 +72,6 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError("a configuration is a mapping of keys", where=str(path))
     return content
-
-
-def experiment_name(path: Path) -> str:
-    """Name for the runs of a configuration file: that of the experiment, else of the file."""
-    for name in experiment_names():
-        if find_experiment(name).resolve() == path.resolve():
-            return name
-    return path.stem
 
 
 def _file(name: str) -> Path:

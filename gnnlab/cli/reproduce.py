@@ -90,10 +90,11 @@ def _arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def _planned(name: str, path: Path, options: argparse.Namespace, overrides: list[str]) -> _Plan:
     cli = GnnlabCLI(["-c", str(path), *overrides], build=False)
     _check_metric(name, cli)
-    changes = {"seeds": options.seeds or cli.spec.seeds, "folds": None}
+    changes = {"seeds": options.seeds or cli.spec.seeds, "folds": None, "available": None}
     if cli.spec.protocol != "best-val":
         scheme = cli.config["data"]["split"] or cli.card.split.default
-        changes["folds"] = options.folds or cli.spec.folds or cli.card.split.schemes[scheme]
+        changes["available"] = cli.card.split.schemes[scheme]
+        changes["folds"] = options.folds or cli.spec.folds or changes["available"]
     elif options.folds:
         raise ConfigError(f"the protocol of {name} ({cli.spec.protocol}) has no folds", where="--folds")
     spec: ExperimentSpec = dataclasses.replace(cli.spec, **changes)

@@ -11,7 +11,8 @@ import torch
 from lightning import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from gnnlab.cli._configs import config_files, experiment_name, with_config_files, with_default
+from gnnlab.benchmark.experiment import experiment_name
+from gnnlab.cli._configs import config_files, with_config_files, with_default
 from gnnlab.cli._interrupt import interruptible
 from gnnlab.cli.lightning import RESOLVED, GnnlabCLI
 from gnnlab.errors import ConfigError

@@ -59,6 +59,17 @@ def test_the_unit_follows_the_printed_number() -> None:
     assert Published("accuracy", 0.9, percent=True).scale == 100
 
 
+def test_a_printed_interval_becomes_a_standard_deviation() -> None:
+    assert Published("accuracy", 80.0, 1.57, 100).sample.std == 1.57
+    assert Published("accuracy", 80.0, 0.8, 100, interval="sem").sample.std == pytest.approx(8.0)
+    # mean ± 1.96 s / sqrt(n)
+    assert Published("accuracy", 80.0, 1.96, 25, interval="ci95").sample.std == pytest.approx(5.0)
+    assert Published("accuracy", 80.0, 1.96, interval="ci95").sample.std is None
+    assert Published("accuracy", 80.0, runs=5, interval="ci95").sample.std is None
+    with pytest.raises(ConfigError, match="did you mean 'ci95'"):
+        Published("accuracy", 80.0, interval="ci")
+
+
 def test_a_spec_survives_plain_data_and_refuses_nonsense() -> None:
     spec = ExperimentSpec("a", published=Published("ap", 0.6), others=[Published("ap", 0.5, source="b")])
     assert ExperimentSpec.from_dict(asdict(spec)) == spec

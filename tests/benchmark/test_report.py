@@ -11,6 +11,7 @@ from rich.console import Console
 from gnnlab.benchmark.comparison import compare_records
 from gnnlab.benchmark.experiment import ExperimentSpec, Published
 from gnnlab.benchmark.report import html_page, markdown, terminal_tables, write_report
+from gnnlab.benchmark.statistics import Sample, compare
 
 
 @pytest.fixture
@@ -77,6 +78,33 @@ def test_html_is_one_escaped_file(rows) -> None:
     assert "GIN &lt;&amp;|" in page
     assert page.count("data:image/png;base64,") == 4
     assert "http" not in page
+
+
+def test_an_unverified_number_is_marked_and_gets_no_verdict(make_record) -> None:
+    number = Published("accuracy", 72.15, 2.44, 100, "somebody", interval="ci95", verified=False)
+    spec = ExperimentSpec(title="GCN", protocol="cv", folds=3, available=100, published=number, others=[number])
+    fields = {"metric": "accuracy", "experiment": "rewiring/mutag/gcn-none", "spec": spec}
+    rows = compare_records([make_record(test=v, fold=f, **fields) for f, v in enumerate((0.7, 0.8, 0.6))])
+    assert rows[0].verdict is None
+    assert rows[0].published is None
+    text = markdown(rows)
+    assert "72.15 ± 2.44 (95 % CI) (unverified)" in text
+    assert "p = " not in text
+    assert "no comparison" in text
+    assert "3 of the 100 folds of the split" in text
+    assert "published by somebody (unverified)" in text
+    assert "also accuracy 72.15 ± 2.44 (95 % CI) (unverified), somebody" in text
+
+
+def test_a_printed_interval_is_shown_as_printed_and_converted_for_the_test(make_record) -> None:
+    number = Published("accuracy", 72.0, 1.96, 100, "somebody", interval="ci95")
+    spec = ExperimentSpec(title="GCN", protocol="cv", folds=3, published=number)
+    fields = {"metric": "accuracy", "experiment": "rewiring/mutag/gcn-none", "spec": spec}
+    rows = compare_records([make_record(test=v, fold=f, **fields) for f, v in enumerate((0.7, 0.8, 0.6))])
+    expected = compare(Sample(70.0, 10.0, 3), Sample(72.0, 10.0, 100))
+    assert rows[0].verdict.p_value == pytest.approx(expected.p_value)
+    assert rows[0].verdict.test == "Welch t-test"
+    assert "72.00 ± 1.96 (95 % CI)" in markdown(rows)
 
 
 def test_columns_about_published_numbers_only_where_there_is_one(make_record) -> None:

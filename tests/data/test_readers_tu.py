@@ -18,6 +18,7 @@ from gnnlab.data.card import Card, SplitSpec, card
 from gnnlab.data.files import fetch
 from gnnlab.data.load import load_dataset
 from gnnlab.data.readers import RawDataset
+from gnnlab.data.readers._folds import random_folds
 from gnnlab.data.readers._text import numbers, table, tokens_per_line
 from gnnlab.data.readers.gin_text import parse_gin_text, read_gin_text
 from gnnlab.data.readers.tu import read_tu
@@ -229,6 +230,27 @@ def test_published_statistics(mirror: Path, name: str) -> None:
             assert union.sort().values.tolist() == list(range(len(store)))
     tested = torch.cat([fold["test"] for fold in store.folds[known.split.default]])
     assert tested.sort().values.tolist() == list(range(len(store)))
+
+
+def test_random_folds_are_splits_that_depend_on_their_number_alone() -> None:
+    folds = random_folds(188, 5)
+    for fold in folds:
+        assert {part: index.numel() for part, index in fold.items()} == {"train": 150, "val": 18, "test": 20}
+        assert torch.cat(list(fold.values())).sort().values.tolist() == list(range(188))
+    for longer, fold in zip(random_folds(188, 7), folds, strict=False):
+        assert all(torch.equal(longer[part], fold[part]) for part in fold)
+    assert len({tuple(fold["test"].tolist()) for fold in folds}) == 5
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "features"), [("mutag", 7), ("proteins", 3), ("enzymes-labels", 3), ("imdb-binary-constant", 1)]
+)
+def test_random_splits_of_the_cards(mirror: Path, name: str, features: int) -> None:
+    store = load_dataset(name, split="random", fold=99, progress=False)
+    assert len(store.folds["random"]) == 100
+    assert store.column("x").size(1) == card(name).node_features == features
+    assert store.splits["test"].numel() == len(store) - int(0.8 * len(store)) - int(0.1 * len(store))
 
 
 @pytest.mark.mirror

@@ -21,6 +21,7 @@ __all__ = [
     "gin_folds",
     "mask_folds",
     "npz_folds",
+    "random_folds",
     "stratified_folds",
 ]
 
@@ -93,6 +94,21 @@ def stratified_folds(labels: Tensor, count: int = 10, seed: int = 0) -> list[Fol
     splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
     blocks = [torch.from_numpy(test) for _, test in splitter.split(np.zeros(labels.numel()), labels.numpy())]
     return [_held_out(blocks, k) for k in range(count)]
+
+
+def random_folds(total: int, count: int) -> list[Fold]:
+    """Independent random splits, 80/10/10 and not stratified, as Karhadkar et al. (ICLR 2023) draw one per run.
+
+    Split k is a permutation drawn with seed k, whatever ``count`` is; a tenth is rounded down, and the test part
+    gets what is left.
+    """
+    folds = []
+    for k in range(count):
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(k))
+        train, val = int(0.8 * total), int(0.1 * total)
+        parts = zip(("train", "val", "test"), order.split([train, val, total - train - val]), strict=True)
+        folds.append({part: index.sort().values for part, index in parts})
+    return folds
 
 
 def everything(total: int) -> list[Fold]:

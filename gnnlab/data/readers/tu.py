@@ -12,7 +12,7 @@ from torch_geometric.utils import coalesce, remove_self_loops
 
 from gnnlab.data.card import Card
 from gnnlab.data.readers import RawDataset
-from gnnlab.data.readers._folds import errica_folds, gin_folds, stratified_folds
+from gnnlab.data.readers._folds import errica_folds, gin_folds, random_folds, stratified_folds
 from gnnlab.data.readers._text import Archive, table
 from gnnlab.data.readers._union import degree, one_hot, store_from_union
 from gnnlab.errors import ConfigError, DataError, nearest
@@ -21,7 +21,13 @@ __all__ = ["FEATURES", "read_tu"]
 
 
 def read_tu(
-    files: dict[str, Path], card: Card, *, prefix: str, features: str = "labels", stratified: bool = False
+    files: dict[str, Path],
+    card: Card,
+    *,
+    prefix: str,
+    features: str = "labels",
+    stratified: bool = False,
+    random: int = 0,
 ) -> RawDataset:
     """Read one dataset of the TU collection with PyG's semantics.
 
@@ -37,6 +43,7 @@ def read_tu(
             ``degree_one_hot`` (over the degrees that occur; the GIN paper), ``degree`` (one column; Errica et
             al.) or ``constant`` (one column of ones).
         stratified: Also compute ten stratified folds with a validation part.
+        random: Also draw this many independent random splits, 80/10/10.
 
     Raises:
         DataError: a file that is missing or does not fit the others.
@@ -66,6 +73,8 @@ def read_tu(
         splits["gin"] = gin_folds(Archive(files["gin"]))
     if stratified:
         splits["stratified"] = stratified_folds(y)
+    if random:
+        splits["random"] = random_folds(num_nodes.numel(), random)
     return RawDataset(store, splits)
 
 
