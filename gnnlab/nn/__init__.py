@@ -1,6 +1,18 @@
 """Neural networks on graphs: convolutions, encoders, virtual node, pooling, heads, models."""
 
-from gnnlab.nn.conv import GATConv, GatedGCNConv, GCNConv, GINConv, GINEConv, OGBGCNConv, SAGEConv
+from gnnlab.nn.conv import (
+    GATConv,
+    GatedGCNConv,
+    GCNConv,
+    GINConv,
+    GINEConv,
+    OGBGCNConv,
+    RelationalConv,
+    RGatedGCNConv,
+    RGCNConv,
+    RGINConv,
+    SAGEConv,
+)
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.encoders import (
@@ -18,7 +30,7 @@ from gnnlab.nn.encoders import (
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN
+from gnnlab.nn.models import GNN, DRew
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.virtual_node import VirtualNode
@@ -33,6 +45,7 @@ __all__ = [
     "BatchNorm",
     "BondEncoder",
     "CategoricalEncoder",
+    "DRew",
     "DeepSetPEEncoder",
     "Dropout",
     "EdgeTable",
@@ -47,6 +60,10 @@ __all__ = [
     "LinearPEEncoder",
     "MLPHead",
     "OGBGCNConv",
+    "RGCNConv",
+    "RGINConv",
+    "RGatedGCNConv",
+    "RelationalConv",
     "SAGEConv",
     "VirtualNode",
     "global_pool",

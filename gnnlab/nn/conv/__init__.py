@@ -1,7 +1,7 @@
 """Convolutions, one per file; each is called ``conv(x, adj, edge_attr=None, edge_weight=None)``.
 
 ``adj`` is a :class:`gnnlab.ops.CSR` or a plain ``edge_index``. Edge data an operator has no use for is
-ignored, ``edge_weight`` multiplies the messages.
+ignored, ``edge_weight`` multiplies the messages. Those that tell relations apart take ``edge_type=None`` too.
 """
 
 from gnnlab.nn.conv.gat_conv import GATConv
@@ -10,6 +10,22 @@ from gnnlab.nn.conv.gcn_conv import GCNConv
 from gnnlab.nn.conv.gin_conv import GINConv
 from gnnlab.nn.conv.gine_conv import GINEConv
 from gnnlab.nn.conv.ogb_gcn_conv import OGBGCNConv
+from gnnlab.nn.conv.relational_conv import RelationalConv
+from gnnlab.nn.conv.rgated_gcn_conv import RGatedGCNConv
+from gnnlab.nn.conv.rgcn_conv import RGCNConv
+from gnnlab.nn.conv.rgin_conv import RGINConv
 from gnnlab.nn.conv.sage_conv import SAGEConv
 
-__all__ = ["GATConv", "GCNConv", "GINConv", "GINEConv", "GatedGCNConv", "OGBGCNConv", "SAGEConv"]
+__all__ = [
+    "GATConv",
+    "GCNConv",
+    "GINConv",
+    "GINEConv",
+    "GatedGCNConv",
+    "OGBGCNConv",
+    "RGCNConv",
+    "RGINConv",
+    "RGatedGCNConv",
+    "RelationalConv",
+    "SAGEConv",
+]

@@ -11,14 +11,17 @@ from gnnlab.nn.encoders.categorical import CategoricalEncoder
 from gnnlab.ops import (
     CSR,
     aggregate,
+    gated_aggregate,
+    gated_gcn_aggregate,
     gather,
     gather_source,
+    gather_target,
     gine_aggregate,
     scatter_reduce,
     segment_reduce,
 )
 
-__all__ = ["check_edge_width", "encoded", "relu_messages", "symmetric_norm"]
+__all__ = ["check_edge_width", "encoded", "gated_messages", "relu_messages", "symmetric_norm"]
 
 
 def check_edge_width(edge_attr: Tensor | EdgeTable, channels: int, conv: str) -> None:
@@ -52,6 +55,18 @@ def relu_messages(x: Tensor, edge_attr: Tensor | EdgeTable | None, adj: CSR, edg
     edge_attr = edge_attr.dense() if isinstance(edge_attr, EdgeTable) else edge_attr
     messages = edge_weight.unsqueeze(-1) * (gather_source(x, adj) + edge_attr).relu()
     return scatter_reduce(messages, adj.edge_index[1], x.size(0), "sum")
+
+
+def gated_messages(
+    value: Tensor, source: Tensor, target: Tensor, edges: Tensor | None, adj: CSR, edge_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Gated mean of the neighbours' values [N, F], the gates' logits [E, F] being source + target + edges."""
+    if edge_weight is None:
+        return gated_gcn_aggregate(value, source, target, edges, adj)
+    logits = gather_target(target, adj) + gather_source(source, adj)
+    logits = logits if edges is None else logits + edges
+    weighted, total = gated_aggregate(value, logits.sigmoid() * edge_weight.unsqueeze(-1), adj)
+    return weighted / (total + 1e-6), logits
 
 
 def symmetric_norm(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import check_edge_width
+from gnnlab.nn.conv._edges import check_edge_width, gated_messages
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.norm import BatchNorm
-from gnnlab.ops import CSR, as_csr, gated_aggregate, gated_gcn_aggregate, gather_source, gather_target
+from gnnlab.ops import as_csr
 from gnnlab.typing import Adjacency
 
 __all__ = ["GatedGCNConv"]
@@ -79,22 +79,13 @@ class GatedGCNConv(nn.Module):
         adj = as_csr(adj, x.size(0))
         if edge_attr is not None:
             check_edge_width(edge_attr, self.in_channels, "GatedGCNConv")
-        mixed, edges = self._mix(x, adj, None if edge_attr is None else self.C(edge_attr), edge_weight)
+        edges = None if edge_attr is None else self.C(edge_attr)
+        mixed, edges = gated_messages(self.B(x), self.E(x), self.D(x), edges, adj, edge_weight)
         out = self.node_output(self.A(x) + mixed)
         if edge_attr is None:
             return out
         edges = self.edge_output(edges)
         return out, edge_attr + edges if self.in_channels == self.out_channels else edges
-
-    def _mix(self, x: Tensor, adj: CSR, edges: Tensor | None, edge_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Gated mean of the neighbours [N, F] and the logits of the gates [E, F]."""
-        value, source, target = self.B(x), self.E(x), self.D(x)
-        if edge_weight is None:
-            return gated_gcn_aggregate(value, source, target, edges, adj)
-        logits = gather_target(target, adj) + gather_source(source, adj)
-        logits = logits if edges is None else logits + edges
-        weighted, total = gated_aggregate(value, logits.sigmoid() * edge_weight.unsqueeze(-1), adj)
-        return weighted / (total + 1e-6), logits
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}"

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import GraphError
+from gnnlab.nn._message_passing import Edges
 from gnnlab.nn.edge_table import EdgeTable
-from gnnlab.nn.models._message_passing import Edges
 from gnnlab.ops import CSR, as_csr, complete_edge_index
 
-__all__ = ["complete_edges", "edges_of", "graph_pointer"]
+__all__ = ["complete_edges", "edges_of", "encoded", "graph_pointer"]
+
+
+def encoded(encoder: nn.Module | None, batch: Data) -> tuple[Tensor, Tensor | EdgeTable | None]:
+    """Node states and edge features: what the encoder makes of the batch, or what it holds."""
+    if encoder is not None:
+        return encoder(batch)
+    x = batch.get("x")
+    if x is None or not x.is_floating_point():
+        found = "none" if x is None else f"x of {x.dtype}"
+        raise GraphError(
+            f"a model without an encoder needs floating-point node features, the batch has {found}",
+            hint="give the model an encoder, such as gnnlab.nn.FeatureEncoder",
+        )
+    return x, batch.get("edge_attr")
 
 
 def edges_of(batch: Data, edge_attr: Tensor | EdgeTable | None, num_nodes: int) -> Edges:
@@ -21,9 +35,7 @@ def edges_of(batch: Data, edge_attr: Tensor | EdgeTable | None, num_nodes: int) 
         raise GraphError("the batch has neither 'adj' nor 'edge_index'")
     if adj is None:
         adj = as_csr(edge_index, num_nodes)
-    if edge_index is None:
-        edge_index = adj.edge_index
-    return Edges(adj, edge_index, edge_attr, batch.get("edge_weight"))
+    return Edges(adj, edge_index, edge_attr, batch.get("edge_weight"), batch.get("edge_type"))
 
 
 def complete_edges(ptr: Tensor, num_nodes: int) -> Edges:

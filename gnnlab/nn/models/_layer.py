@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError
+from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
+from gnnlab.nn._relations import Relation, select_relations
 from gnnlab.nn._reset import reset
 from gnnlab.nn.dropout import Dropout
-from gnnlab.nn.models._message_passing import Edges, accepted_arguments, propagate
 from gnnlab.nn.norm import normalise_and_activate
 
 __all__ = ["Layer", "NormPosition"]
@@ -35,6 +36,8 @@ class Layer(nn.Module):
         activation: Factory of :math:`\phi`; ``None`` for none.
         dropout: Probability of dropping a channel.
         residual: Whether x is added, where the widths agree.
+        relations: Types of the edges the convolution sees; the states of the others stay as they are. ``None``
+            is all edges.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class Layer(nn.Module):
         activation: Callable[[], nn.Module] | None = None,
         dropout: float = 0.0,
         residual: bool = False,
+        relations: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.relations = None if relations is None else tuple(relations)
         self.conv = conv(in_channels, out_channels)
         self.accepted = accepted_arguments(self.conv)
         width = in_channels if norm_position == "pre" else out_channels
@@ -66,7 +71,16 @@ class Layer(nn.Module):
             reset(module)
 
     def forward(self, x: Tensor, edges: Edges) -> tuple[Tensor, Edges]:
-        out, edge_attr = propagate(self.conv, self.accepted, self.pre_norm(x), edges)
+        part = None if self.relations is None else select_relations(edges.adj, edges.relation, self.relations)
+        seen = edges if part is None else edges.only(part)
+        out, edge_attr = propagate(self.conv, self.accepted, self.pre_norm(x), seen)
+        out = self.update(out, x)
+        if edge_attr is seen.attr:
+            return out, edges
+        return out, replace(edges, attr=edge_attr if part is None else _inserted(edge_attr, part, edges.attr))
+
+    def update(self, out: Tensor, x: Tensor) -> Tensor:
+        """What follows the convolution: the new states from its result and the former ones."""
         if out.size(-1) != self.out_channels:
             raise ConfigError(
                 f"{type(self.conv).__name__} returned {out.size(-1)} channels where the model asked "
@@ -75,5 +89,15 @@ class Layer(nn.Module):
             )
         out = normalise_and_activate(self.norm, self.activation, out)
         out = self.dropout(out, x if self.residual else None)
-        out = self.post_norm(out)
-        return out, edges if edge_attr is edges.attr else replace(edges, attr=edge_attr)
+        return self.post_norm(out)
+
+
+def _inserted(states: Tensor, part: Relation, others: Tensor) -> Tensor:
+    """Edge states of which a layer saw a part."""
+    if states.size(-1) != others.size(-1):
+        raise ConfigError(
+            f"a layer that sees some relations returned edge states of width {states.size(-1)}, but the other "
+            f"edges have {others.size(-1)}",
+            hint="give the model an encoder of the edges, so that their width never changes",
+        )
+    return others.index_copy(0, part.edges, states.to(others.dtype))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import ConfigError
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv import GCNConv
 from gnnlab.nn.dropout import Dropout
-from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.heads import MLPHead
-from gnnlab.nn.models._batch import complete_edges, edges_of, graph_pointer
+from gnnlab.nn.models._batch import complete_edges, edges_of, encoded, graph_pointer
 from gnnlab.nn.models._layer import Layer, NormPosition
 from gnnlab.nn.models._readout import JumpingKnowledge, build_readout
 from gnnlab.ops import segment_expand
@@ -33,8 +32,9 @@ class GNN(nn.Module):
 
     Every part is a factory that gets its widths from the model, so that a width is stated once. Any PyG
     layer serves as ``conv``: layers with an argument ``adj`` get the batch's CSR, others its
-    ``edge_index``, and ``edge_attr`` and ``edge_weight`` go to those whose ``forward`` takes them. A
-    layer may return new edge states beside the node states.
+    ``edge_index``, and ``edge_attr``, ``edge_weight`` and ``edge_type`` go to those whose ``forward`` takes
+    them (a batch without ``edge_type`` is all of relation 0). A layer may return new edge states beside the
+    node states.
 
     Args:
         out_channels: Width of the prediction.
@@ -54,6 +54,10 @@ class GNN(nn.Module):
         input_dropout: Probability of dropping a channel before the first layer.
         fully_adjacent_last: Whether the last layer works on the complete graph, without edge features
             (Alon and Yahav, "On the bottleneck of graph neural networks", ICLR 2021).
+        relations: Edge types every layer sees, repeated cyclically over the layers; ``None`` shows all edges to
+            all layers. ``[[0], [1]]`` alternates between the graph and its rewired edges (expander graph
+            propagation, Deac et al., LoG 2022); ``[[0], [0], [0], [0, 1]]`` keeps those for the last of four.
+            A last layer that is fully adjacent has no relations.
         virtual_node: Factory (channels, num_updates) of one more state per graph, such as
             :class:`gnnlab.nn.VirtualNode`; ``None`` for none.
         jumping_knowledge: States the readout sees: ``last``; ``sum`` or ``cat`` of all, the encoder's included
@@ -96,6 +100,7 @@ class GNN(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         fully_adjacent_last: bool = False,
+        relations: Sequence[Sequence[int]] | None = None,
         virtual_node: Callable[[int, int], nn.Module] | None = None,
         jumping_knowledge: JumpingKnowledge = "last",
         pool: Reduce = "mean",
@@ -110,6 +115,11 @@ class GNN(nn.Module):
             raise ConfigError("the model has neither an encoder nor in_channels, so the width of x is unknown")
         if virtual_node is not None and first != hidden_channels:
             raise ConfigError(f"a virtual node needs nodes of one width, but x has {first}", hint="add an encoder")
+        if relations is not None and (not relations or not all(relations)):
+            raise ConfigError(f"relations must name at least one edge type per layer, got {list(relations)}")
+        seen = [None if relations is None else relations[i % len(relations)] for i in range(num_layers)]
+        if fully_adjacent_last:
+            seen[-1] = None
         widths = [first] + [hidden_channels] * (num_layers - 1)
         widths.append(out_channels if head is None else hidden_channels)
         style = {
@@ -125,8 +135,11 @@ class GNN(nn.Module):
         self.fully_adjacent_last = fully_adjacent_last
         self.encoder = None if encoder is None else encoder(hidden_channels)
         self.input_dropout = Dropout(input_dropout)
-        self.layers = nn.ModuleList(Layer(conv, *pair, **style) for pair in pairwise(widths[:-1]))
-        self.layers.append(Layer(conv, *widths[-2:], **last_style))
+        styles = [style] * (num_layers - 1) + [last_style]
+        self.layers = nn.ModuleList(
+            Layer(conv, *pair, **style, relations=types)
+            for pair, style, types in zip(pairwise(widths), styles, seen, strict=True)
+        )
         if hasattr(self.encoder, "edge_tables"):
             self.encoder.edge_tables = all(getattr(layer.conv, "reads_edge_tables", False) for layer in self.layers)
         self.final_norm = norm(hidden_channels) if pre_norm else nn.Identity()
@@ -151,7 +164,7 @@ class GNN(nn.Module):
 
         Where there is a virtual node, its state is part of the states it was added to.
         """
-        x, edge_attr = self._encode(batch)
+        x, edge_attr = encoded(self.encoder, batch)
         ptr = graph_pointer(batch, x)
         edges = edges_of(batch, edge_attr, x.size(0))
         states = [self.input_dropout(x)]
@@ -169,15 +182,3 @@ class GNN(nn.Module):
             states.append(x)
         states[-1] = self.final_norm(states[-1])
         return states
-
-    def _encode(self, batch: Data) -> tuple[Tensor, Tensor | EdgeTable | None]:
-        if self.encoder is not None:
-            return self.encoder(batch)
-        x = batch.get("x")
-        if x is None or not x.is_floating_point():
-            found = "none" if x is None else f"x of {x.dtype}"
-            raise GraphError(
-                f"a model without an encoder needs floating-point node features, the batch has {found}",
-                hint="give the model an encoder, such as gnnlab.nn.FeatureEncoder",
-            )
-        return x, batch.get("edge_attr")
