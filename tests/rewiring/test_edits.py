@@ -34,7 +34,9 @@ class FirstToLast(Rewiring):
 def path(num_nodes: int = 4) -> Data:
     steps = torch.arange(num_nodes - 1)
     edge_index = torch.stack([steps, steps + 1])
-    return Data(x=torch.ones(num_nodes, 2), edge_index=edge_index, edge_attr=2.0 + edge_index[0, :, None], y=torch.ones(1))
+    return Data(
+        x=torch.ones(num_nodes, 2), edge_index=edge_index, edge_attr=2.0 + edge_index[0, :, None], y=torch.ones(1)
+    )
 
 
 def test_keeps_the_contract() -> None:
