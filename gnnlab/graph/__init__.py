@@ -1,6 +1,8 @@
 """Graph mathematics on disjoint unions: tensors in, tensors out."""
 
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
+from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
+from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
     biharmonic_distance,
     commute_time,
@@ -14,12 +16,15 @@ from gnnlab.graph.walks import walk_return_probabilities
 __all__ = [
     "LaplacianSpectrum",
     "Layers",
+    "augmented_forman_curvature",
+    "balanced_forman_curvature",
     "biharmonic_distance",
     "breadth_first_layers",
     "commute_time",
     "connected_components",
     "effective_resistance",
     "laplacian_eigh",
+    "ollivier_ricci_curvature",
     "total_effective_resistance",
     "undirected_edges",
     "walk_return_probabilities",
