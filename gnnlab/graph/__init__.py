@@ -2,6 +2,7 @@
 
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
+from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
     biharmonic_distance,
@@ -14,17 +15,20 @@ from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
+    "CheegerBounds",
     "LaplacianSpectrum",
     "Layers",
     "augmented_forman_curvature",
     "balanced_forman_curvature",
     "biharmonic_distance",
     "breadth_first_layers",
+    "cheeger_bounds",
     "commute_time",
     "connected_components",
     "effective_resistance",
     "laplacian_eigh",
     "ollivier_ricci_curvature",
+    "spectral_gap",
     "total_effective_resistance",
     "undirected_edges",
     "walk_return_probabilities",

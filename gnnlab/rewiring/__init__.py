@@ -3,8 +3,9 @@
 from gnnlab.rewiring._base import Rewiring
 from gnnlab.rewiring._edits import Edits
 from gnnlab.rewiring.expander import Expander
+from gnnlab.rewiring.fosr import FoSR
 from gnnlab.rewiring.fully_adjacent import FullyAdjacent
 from gnnlab.rewiring.gtr import GTR
 from gnnlab.rewiring.virtual_node import VirtualNode
 
-__all__ = ["Edits", "Expander", "FullyAdjacent", "GTR", "Rewiring", "VirtualNode"]
+__all__ = ["Edits", "Expander", "FoSR", "FullyAdjacent", "GTR", "Rewiring", "VirtualNode"]

@@ -93,9 +93,7 @@ class GTR(Rewiring):
         edges = torch.cat([edges, edges.flip(0)], 1)
         weight = torch.ones(edges.size(1), dtype=torch.float64, device=edges.device)
         component, union = by_component(edges, weight, int(ptr[-1]))
-        check_dense(
-            union, self.dense_limit, f"dense_limit={self.dense_limit} is the bound; raise it where memory allows"
-        )
+        check_dense(union, self.dense_limit, f"the bound is dense_limit={self.dense_limit}; raise it if memory allows")
         steps = _engine(edges.device).resistance_steps(union, self.num_edges)
         if self.component_weight == "size":
             steps = steps._replace(gain=steps.gain * union.ptr.diff()[:, None])
