@@ -68,14 +68,14 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
         level = _level_of(key, value, layouts)
         if level is None or key == "edge_index":
             level = level or key.removesuffix("_index")
-            rows = value.t() if key.endswith("index") else value
-            cat_dim, indexes = (1 if key.endswith("index") else 0), "node"
-            owner = data.batch[rows[:, 0]] if rows.numel() else rows.new_zeros(0)
+            cat_dim, indexes = int(key.endswith("index") and value.dim() > 1), "node"
+            rows = value.movedim(cat_dim, 0)
+            owner = data.batch[rows if rows.dim() == 1 else rows[:, 0]] if rows.numel() else rows.new_zeros(0)
             order = torch.argsort(owner, stable=True)
             if key != "edge_index":
                 counts = torch.bincount(owner, minlength=layouts["node"].sizes.numel())
                 layouts[level] = Layout.from_sizes(counts)
-            value = (rows - ptr[owner].unsqueeze(1))[order]
+            value = (rows - ptr[owner].view(-1, *[1] * (rows.dim() - 1)))[order]
         elif level == "edge" and "edge_index" in keys:
             value = value[edge_order]
         columns[key] = Column(value, level, value.dtype, indexes, cat_dim=cat_dim)

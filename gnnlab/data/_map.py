@@ -59,7 +59,8 @@ def map_store(store: GraphStore, transform: Callable[[Batch], Batch], chunk_node
     for key, first in parts[0][0].items():
         data = narrow(torch.cat([new_columns[key].data for new_columns, _, _ in parts]))
         columns[key] = Column(data, first.level, first.dtype, first.indexes, cat_dim=first.cat_dim)
-    check_columns(store.name, {key: columns[key] for key in parts[0][0]}, layouts)
+    new_nodes = layouts["node"].total != store.num_nodes  # then every column of nodes has to be a new one
+    check_columns(store.name, columns if new_nodes else {key: columns[key] for key in parts[0][0]}, layouts)
     # New edges need their adjacency built; otherwise the old one still holds.
     adjacency = None if "edge_index" in parts[0][0] else store.adjacency
     return store.replace(columns=columns, layouts=layouts, adjacency=adjacency)
@@ -77,21 +78,36 @@ def _mapped_chunk(
         moved = [key for key in kept if key in before and store.columns[key].level == "edge"]
         changed = list(dict.fromkeys(["edge_index", *changed, *moved]))
     layouts = {
-        "node": Layout.from_sizes(store.layouts["node"].sizes[chunk]),
+        "node": _nodes_of(result, store, transform, chunk),
         "graph": Layout.from_sizes(store.layouts["graph"].sizes[chunk]),
     }
     if "edge_index" in before and "edge_index" not in changed:
         layouts["edge"] = Layout.from_sizes(store.layouts["edge"].sizes[chunk])
-    if result.num_nodes != layouts["node"].total:
-        raise DataError(
-            f"{transform!r} changed the number of nodes from {layouts['node'].total} to {result.num_nodes}",
-            where=store.name or None,
-            hint="a transform may change edges, features and higher-order structure, not nodes",
-        )
-    old_levels = set(layouts)
+    old_levels = set(layouts) - {"node"}
     columns = columns_from_union(result, changed, layouts)
     new_levels = {level for level in layouts if level not in old_levels}
     return columns, {level: layouts[level] for level in new_levels}, set(before) - set(kept)
+
+
+def _nodes_of(result: Batch, store: GraphStore, transform: Callable[[Batch], Batch], chunk: Tensor) -> Layout:
+    """Rows of the nodes after a transform, which may add some at the end of every graph."""
+    sizes, ptr = store.layouts["node"].sizes[chunk], result.ptr.cpu()
+    nodes = Layout.from_sizes(ptr.diff())
+    if result.num_nodes != nodes.total or result.batch.numel() != nodes.total:
+        raise DataError(
+            f"{transform!r} gives {result.num_nodes} nodes, but 'ptr' counts {nodes.total} of them and 'batch' "
+            f"{result.batch.numel()}",
+            where=store.name or None,
+            hint="see gnnlab.rewiring.VirtualNode for a transform that adds nodes",
+        )
+    if bool((nodes.sizes < sizes).any()):
+        graph = int(chunk[int((nodes.sizes < sizes).nonzero()[0])])
+        raise DataError(
+            f"{transform!r} removed nodes from graph {graph}",
+            where=store.name or None,
+            hint="a transform may change edges, features and higher-order structure, and add nodes, not remove them",
+        )
+    return nodes
 
 
 def _chunks(nodes: Layout, chunk_nodes: int) -> list[Tensor]:

@@ -90,6 +90,7 @@ def _edge_attributes(data: Data, num_graphs: int) -> list[str]:
         if isinstance(value, Tensor)
         and key not in ("edge_index", "y", "batch", "ptr")
         and not key.endswith("_index")
+        and not key.startswith(("pe_", "path_", "pair_"))
         and value.dim()
         and value.size(0) == edges
         and (key.startswith("edge_") or edges not in others)

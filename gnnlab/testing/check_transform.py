@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from gnnlab.ops import expand_ptr
 from gnnlab.testing._transform_views import View, batch_views, renumber, view
-from gnnlab.transform import Compose, Transform
+from gnnlab.transform import Compose, Transform, graph_ptr
 
 __all__ = ["check_transform"]
 
@@ -25,8 +26,9 @@ def check_transform(transform: Transform, *, atol: float = 1e-5, seed: int = 0) 
     Checked are: a frozen dataclass; the input and the global random states are left as they were; the same
     bytes for the same input, whatever ran before; a batch gives what its graphs give one by one;
     permutation equivariance; degenerate graphs (no nodes, one node, no edges, self-loops, duplicate edges,
-    directed, disconnected) alone and in a batch; targets survive; pickling; a key that depends on the
-    configuration alone. The class says by its attribute ``equivariance`` how results follow a renumbering
+    directed, disconnected) alone and in a batch; targets survive; nodes keep their numbers, and added ones come
+    at the end of their graph, marked by ``node_type``, unlabelled and in no split; pickling; a key that depends on
+    the configuration alone. The class says by its attribute ``equivariance`` how results follow a renumbering
     of the nodes, and a batch its graphs: ``"exact"`` (assumed if it says nothing); ``"up to sign"`` of a
     column in a graph; ``"up to basis"``, where columns V may be mixed and V V^T is compared; ``"up to ties"``
     where equal candidates are told apart by the numbering of the nodes (a batch still gives what its graphs
@@ -104,7 +106,10 @@ def _permutation(transform: Transform, generator: torch.Generator, atol: float) 
         data = _graph(num_nodes, num_edges, generator)
         order = torch.randperm(num_nodes, generator=generator)
         moved = view(transform(renumber(data, order)))
-        expected = view(renumber(transform(data), order))
+        result = transform(data)
+        # Nodes that were added follow the ones there were.
+        added = torch.arange(num_nodes, result.num_nodes)
+        expected = view(renumber(result, torch.cat([order, added])))
         _compare(transform, moved, expected, atol, "does not follow a renumbering of the nodes")
 
 
@@ -128,13 +133,12 @@ def _degenerate_graphs(transform: Transform, generator: torch.Generator, atol: f
             result = transform(data)
         except Exception as error:
             raise AssertionError(f"{name}: raised {error!r}") from error
-        num_nodes = data.num_nodes
         for key, value in result.to_dict().items():
             if not isinstance(value, Tensor):
                 continue
             _require(not value.is_floating_point() or bool(value.isfinite().all()), f"{name}: '{key}' is not finite")
-            rows = key.startswith("pe_")
-            _require(not rows or value.size(0) == num_nodes, f"{name}: '{key}' has not one row per node")
+            rows = key in ("x", "pos", "node_type") or key.startswith("pe_")
+            _require(not rows or value.size(0) == result.num_nodes, f"{name}: '{key}' has not one row per node")
         ends = result.edge_index
         inside = ends.numel() == 0 or (int(ends.min()) >= 0 and int(ends.max()) < result.num_nodes)
         _require(inside, f"{name}: an edge leads outside the graph")
@@ -145,6 +149,41 @@ def _targets(transform: Transform, generator: torch.Generator, atol: float) -> N
     result = transform(data)
     _require("y" in result and _identical(result["y"], data["y"]), "changes or drops the targets 'y'")
     _require(type(result) is type(data), f"turns {type(data).__name__} into {type(result).__name__}")
+
+
+def _nodes(transform: Transform, generator: torch.Generator, atol: float) -> None:
+    """Every node keeps its number, its label and its split; what else there is is marked and unlabelled."""
+    graphs = [_graph(n, m, generator) for n, m in ((7, 12), (4, 0), (9, 17))]
+    for graph in graphs:
+        n = graph.num_nodes
+        graph.y = torch.randn(n, 2, generator=generator)
+        graph.label_mask, graph.number = torch.ones(n, dtype=torch.bool), torch.arange(1, n + 1)
+        graph.anchor_index = torch.stack([torch.arange(n), torch.arange(n).flip(0)])
+    for data in (*graphs, Batch.from_data_list(graphs)):
+        result = transform(data)
+        before, after = graph_ptr(data), graph_ptr(result)
+        _require(int(after[-1]) == result.num_nodes, "'ptr' does not say how many nodes there are")
+        _require(after.numel() == before.numel(), "changes the number of graphs")
+        _require(bool((after.diff() >= before.diff()).all()), "removes nodes")
+        graph = expand_ptr(before)
+        place = torch.arange(graph.numel()) - before[graph] + after[graph]
+        new = torch.ones(result.num_nodes, dtype=torch.bool).index_fill_(0, place, False)
+        for key in ("y", "label_mask", "number"):
+            _require(result[key].size(0) == result.num_nodes, f"'{key}' has not one row per node")
+            moved = "does not keep the nodes there were at the beginning of their graph, in their order"
+            _require(_identical(result[key][place], data[key]), f"'{key}' {moved}")
+        _require(_identical(result.anchor_index, place[data.anchor_index]), "'anchor_index' leads to other nodes")
+        batch = result.get("batch")
+        _require(batch is None or _identical(batch, expand_ptr(after)), "'batch' and 'ptr' contradict each other")
+        if not new.any():
+            continue
+        kind = result.get("node_type")
+        _require(kind is not None, "adds nodes without 'node_type'")
+        _require(
+            bool(((kind != 0) == new).all()), "'node_type' is not 0 for the nodes there were and another for new ones"
+        )
+        _require(bool(result.y[new].isnan().all()), "labels the nodes it adds")
+        _require(not bool(result.label_mask[new].any()), "puts the nodes it adds into a split")
 
 
 def _pickling(transform: Transform, generator: torch.Generator, atol: float) -> None:
@@ -172,6 +211,7 @@ _CHECKS: dict[str, Callable[[Transform, torch.Generator, float], None]] = {
     "pickling": _pickling,
     "key stability": _key,
     "targets": _targets,
+    "nodes": _nodes,
     "degenerate graphs": _degenerate_graphs,
     "batch equals single": _batch_equals_single,
     "permutation equivariance": _permutation,

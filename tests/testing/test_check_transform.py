@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from gnnlab.encodings import LaplacianPE, RandomWalkPE
+from gnnlab.rewiring import VirtualNode
+from gnnlab.rewiring._nodes import add_nodes
 from gnnlab.testing import check_transform
 from gnnlab.transform import Compose, Transform, graph_ptr
 
@@ -29,6 +31,7 @@ from gnnlab.transform import Compose, Transform, graph_ptr
         LaplacianPE(k=4, eigenvector_norm="l1"),
         Compose(),
         Compose((RandomWalkPE(walk_length=2), LaplacianPE(k=2))),
+        Compose((RandomWalkPE(walk_length=2), VirtualNode(), RandomWalkPE(walk_length=4))),
     ],
     ids=repr,
 )
@@ -207,7 +210,88 @@ class FlipsSignDeclared(FlipsSign):
     equivariance: ClassVar[str] = "up to sign"
 
 
-@pytest.mark.parametrize("transform", [Degree(), AddsEdge(), DrawsPrivately(), FlipsSignDeclared(k=4)], ids=repr)
+@dataclass(frozen=True, repr=False)
+class AddsNode(Transform):
+    """Correct, and the base of the broken ones: one more node per graph, without edges."""
+
+    def forward(self, data):
+        data, _ = add_nodes(data, torch.ones_like(graph_ptr(data)[1:]))
+        data.num_nodes = data.node_type.numel()
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class Unmarked(AddsNode):
+    def forward(self, data):
+        data = super().forward(data)
+        del data.node_type
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class NewNodesFirst(AddsNode):
+    def forward(self, data):
+        data = super().forward(data)
+        for key in ("x", "node_type", "y", "label_mask", "number"):
+            if key in data and data[key].size(0) == data.num_nodes:
+                data[key] = torch.cat([data[key][-1:], data[key][:-1]])
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class LabelsNewNodes(AddsNode):
+    def forward(self, data):
+        data = super().forward(data)
+        data.y = data.y.nan_to_num(0.0)
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class SplitsNewNodes(AddsNode):
+    def forward(self, data):
+        data = super().forward(data)
+        if "label_mask" in data:
+            data.label_mask = torch.ones_like(data.label_mask)
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class ForgetsIndex(AddsNode):
+    def forward(self, data):
+        anchors = data.get("anchor_index")
+        data = super().forward(data)
+        if anchors is not None:
+            data.anchor_index = anchors
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class TellsNewNodesApart(AddsNode):
+    """The value of a new node depends on how the others are numbered."""
+
+    def forward(self, data):
+        ptr = graph_ptr(data)
+        first = data.x[ptr[:-1].clamp(max=max(data.num_nodes - 1, 0))] if data.num_nodes else data.x.new_zeros(0, 3)
+        data, added = add_nodes(data, (ptr.diff() > 0).long())
+        data.num_nodes = data.node_type.numel()
+        if added.numel():
+            data.x = data.x.index_copy(0, added, first[ptr.diff() > 0])
+        return data
+
+
+@dataclass(frozen=True, repr=False)
+class DropsNode(Transform):
+    def forward(self, data):
+        if data.get("ptr") is None and data.num_nodes > 6:
+            data.x, data.edge_index = data.x[:-1], data.edge_index[:, :0]
+            data.edge_attr = data.edge_attr[:0]
+            data.num_nodes = data.x.size(0)
+        return data
+
+
+@pytest.mark.parametrize(
+    "transform", [Degree(), AddsEdge(), DrawsPrivately(), FlipsSignDeclared(k=4), AddsNode()], ids=repr
+)
 def test_passes_correct_transforms(transform: Transform) -> None:
     check_transform(transform)
 
@@ -230,6 +314,13 @@ def test_passes_correct_transforms(transform: Transform) -> None:
         (DropsFirstEdge(), "permutation equivariance: 'edge_index"),
         (Misdeclared(), "unknown equivariance 'sometimes'"),
         (FlipsSign(k=4), "permutation equivariance: 'pe_lap'"),
+        (Unmarked(), "nodes: adds nodes without 'node_type'"),
+        (NewNodesFirst(), "nodes: 'y' does not keep the nodes there were"),
+        (LabelsNewNodes(), "nodes: labels the nodes it adds"),
+        (SplitsNewNodes(), "nodes: puts the nodes it adds into a split"),
+        (ForgetsIndex(), "nodes: 'anchor_index' leads to other nodes"),
+        (TellsNewNodesApart(), "permutation equivariance: 'x'"),
+        (DropsNode(), "nodes: removes nodes"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Transform) else "",
 )
