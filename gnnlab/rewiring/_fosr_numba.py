@@ -46,7 +46,7 @@ def _groups(counter, chunks, power_steps, ptr, edge_ptr, column, start, gain, so
 
 @compiled
 def _add_edges(x, pointers, column, power_steps, gain, source, target):
-    n, added = x.shape[0], 0
+    n = x.shape[0]
     degree = np.empty(n)
     for i in range(n):
         degree[i] = pointers[i + 1] - pointers[i]
@@ -63,14 +63,13 @@ def _add_edges(x, pointers, column, power_steps, gain, source, target):
             y[i] = np.int64(np.rint(z[i] / (largest if largest > 0 else 1.0) * LEVELS))
         order = _descending(y, order)
         mark[:] = -1
-        s, t = _least_product(y, order, mark, pointers, column, source[:added], target[:added])
+        s, t = _least_product(y, order, mark, pointers, column, source[:step], target[:step])
         if s < 0:
             break
         gain[step], source[step], target[step] = -z[s] * z[t], s, t
         degree[s] += 1
         degree[t] += 1
-        added += 1
-        _power(x, z, degree, pointers, column, source[:added], target[:added])
+        _power(x, z, degree, pointers, column, source[: step + 1], target[: step + 1])
 
 
 @compiled

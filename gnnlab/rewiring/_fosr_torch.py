@@ -29,7 +29,7 @@ def spectral_steps(union: SortedUnion, steps: int, power_steps: int, x: Tensor) 
     """
     sizes = union.ptr.diff()
     found = no_steps(sizes, steps)
-    num_rows, num_edges, count = x.numel(), union.column.numel(), sizes.numel()
+    num_edges, count = union.column.numel(), sizes.numel()
     start, group = union.ptr[:-1], expand_ptr(union.ptr, x.numel())
     source = expand_ptr(union.edge_ptr, num_edges)
     edges = torch.cat([torch.stack([source, union.column]), source.new_zeros(2, 2 * steps * count)], 1)

@@ -40,7 +40,8 @@ def compiled(function: Callable, **options: Any) -> Callable:
     kept = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     if not hasattr(kept, "_source_stamp"):  # a numba that cannot be told: rather compile anew than run what was
         return njit(**options)(function)
-    kept._source_stamp = _STAMP
+    own = Path(function.__code__.co_filename).stat()  # it may lie in another package
+    kept._source_stamp = max(_STAMP[0], own.st_mtime), _STAMP[1] + own.st_size
     return kernel
 
 
