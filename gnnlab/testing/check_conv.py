@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gnnlab.errors import ConfigError
 from gnnlab.ops import CSR
 
 __all__ = ["check_conv"]
@@ -20,6 +21,7 @@ class _Graph:
     x: Tensor
     edge_index: Tensor
     edge_attr: Tensor | None
+    edge_type: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -38,6 +40,7 @@ class _Subject:
     in_channels: int
     out_channels: int
     edge_dim: int | None
+    num_relations: int | None = None
 
     def build(self) -> nn.Module:
         return self.factory(self.in_channels, self.out_channels).double().eval()
@@ -49,10 +52,13 @@ class _Subject:
             edge_index = torch.tensor(edges, dtype=torch.long).reshape(-1, 2).t().contiguous()
         width = self.edge_dim
         edge_attr = None if width is None else torch.randn(edge_index.size(1), width, dtype=torch.double)
-        return _Graph(torch.randn(num_nodes, self.in_channels, dtype=torch.double), edge_index, edge_attr)
+        relations = self.num_relations
+        edge_type = None if relations is None else torch.randint(relations, (edge_index.size(1),))
+        return _Graph(torch.randn(num_nodes, self.in_channels, dtype=torch.double), edge_index, edge_attr, edge_type)
 
     def run(self, conv: Callable[..., object], graph: _Graph, adj: CSR | None = None) -> tuple[Tensor, Tensor | None]:
-        known = {} if graph.edge_attr is None else {"edge_attr": graph.edge_attr}
+        data = {"edge_attr": graph.edge_attr, "edge_type": graph.edge_type}
+        known = {name: value for name, value in data.items() if value is not None}
         out = conv(graph.x, graph.edge_index if adj is None else adj, **known)
         return out if isinstance(out, tuple) else (out, None)
 
@@ -61,6 +67,7 @@ def check_conv(
     factory: Callable[[int, int], nn.Module],
     *,
     edge_dim: int | None = None,
+    num_relations: int | None = None,
     in_channels: int = 4,
     out_channels: int = 6,
     seed: int = 0,
@@ -70,27 +77,33 @@ def check_conv(
     Checked are: output shape; inputs are not altered; degenerate graphs (no nodes, one node, no edges,
     self-loops, duplicate edges, disconnected) give finite values and gradients; permutation equivariance;
     invariance to the order of edges; a batch gives what its graphs give one by one; a CSR gives what
-    ``edge_index`` gives (if ``forward`` has an argument ``adj``); gradients (numerically, for inputs and
-    parameters, and none missing); determinism; ``state_dict`` round trip. Comparisons run in evaluation
+    ``edge_index`` gives (if ``forward`` has an argument ``adj``); edge types (if there are relations) make a
+    difference, each time those that are given; gradients (numerically, for inputs and parameters, and none
+    missing); determinism; ``state_dict`` round trip. Comparisons run in evaluation
     mode, determinism also in training mode. The global random state is left as it was.
 
     Args:
         factory: Builds the layer from (in_channels, out_channels). The layer is called
-            ``conv(x, edge_index)``, and with ``edge_attr=`` if ``edge_dim`` is given; it may return edge
-            states beside the node states.
+            ``conv(x, edge_index)``, with ``edge_attr=`` if ``edge_dim`` is given and with ``edge_type=`` if
+            ``num_relations`` is; it may return edge states beside the node states.
         edge_dim: Width of the edge features the layer takes; ``None`` for none.
+        num_relations: Number of edge types the layer tells apart, at least 2; ``None`` for a layer that takes
+            none.
         in_channels: Width of the input.
         out_channels: Width of the output.
         seed: Seed of the graphs and the weights.
 
     Raises:
         AssertionError: names the first property that does not hold.
+        ConfigError: a single relation, which cannot be told from another.
 
     Example:
         >>> from torch_geometric.nn import SAGEConv
         >>> check_conv(SAGEConv)
     """
-    subject = _Subject(factory, in_channels, out_channels, edge_dim)
+    if num_relations is not None and num_relations < 2:
+        raise ConfigError(f"num_relations must be at least 2 (or None), got {num_relations}", where="check_conv")
+    subject = _Subject(factory, in_channels, out_channels, edge_dim, num_relations)
     for name, check in _CHECKS.items():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -122,8 +135,7 @@ def _permutation_equivariance(subject: _Subject) -> None:
 def _edge_order(subject: _Subject) -> None:
     conv, graph = subject.build(), subject.graph(9, 25)
     order = torch.randperm(25)
-    edge_attr = None if graph.edge_attr is None else graph.edge_attr[order]
-    moved = replace(graph, edge_index=graph.edge_index[:, order], edge_attr=edge_attr)
+    moved = replace(graph, edge_index=graph.edge_index[:, order], **_edge_data(graph, lambda rows: rows[order]))
     (x, edges), (x_moved, edges_moved) = subject.run(conv, graph), subject.run(conv, moved)
     _same(x_moved, x, "reordering the edges changes the node states")
     _same(edges_moved, None if edges is None else edges[order], "edge states do not follow the order of edges")
@@ -133,8 +145,10 @@ def _batch_equals_single(subject: _Subject) -> None:
     conv, graphs = subject.build(), [subject.graph(n, e) for n, e in ((5, 9), (1, 0), (7, 16), (3, 0))]
     starts = [0, 5, 6, 13]
     edge_index = torch.cat([g.edge_index + start for g, start in zip(graphs, starts, strict=True)], dim=1)
-    edge_attr = None if subject.edge_dim is None else torch.cat([g.edge_attr for g in graphs])
-    together = subject.run(conv, _Graph(torch.cat([g.x for g in graphs]), edge_index, edge_attr))
+    columns = {name: torch.cat([getattr(g, name) for g in graphs]) for name in _edge_data(graphs[0])}
+    together = subject.run(
+        conv, replace(graphs[0], x=torch.cat([g.x for g in graphs]), edge_index=edge_index, **columns)
+    )
     alone = [subject.run(conv, graph) for graph in graphs]
     for part, kind in enumerate(("node", "edge")):
         single = None if together[part] is None else torch.cat([out[part] for out in alone])
@@ -148,6 +162,20 @@ def _csr_equals_edge_index(subject: _Subject) -> None:
     plain, sparse = subject.run(conv, graph), subject.run(conv, graph, CSR.from_edge_index(graph.edge_index, 9))
     for part, kind in enumerate(("node", "edge")):
         _same(sparse[part], plain[part], f"a CSR and its edge_index give different {kind} states")
+
+
+def _edge_types(subject: _Subject) -> None:
+    if subject.num_relations is None:
+        return
+    conv, graph = subject.build(), subject.graph(9, 25)
+    csr = "adj" in inspect.signature(conv.forward).parameters
+    adj = CSR.from_edge_index(graph.edge_index, 9) if csr else None
+    other = replace(graph, edge_type=(graph.edge_type + 1) % subject.num_relations)
+    before, after = (subject.run(conv, g, adj)[0] for g in (graph, other))
+    _require(not torch.allclose(before, after), "other edge types do not change the node states")
+    _same(after, subject.run(conv, other)[0], "the types of an earlier call are used again with the same adjacency")
+    graph.edge_type.copy_(other.edge_type)
+    _same(subject.run(conv, graph, adj)[0], after, "types that were changed in place are not noticed")
 
 
 def _gradients(subject: _Subject) -> None:
@@ -239,6 +267,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "edge order invariance": _edge_order,
     "batch equals single": _batch_equals_single,
     "CSR equals edge_index": _csr_equals_edge_index,
+    "edge types": _edge_types,
     "gradients": _gradients,
     "determinism": _determinism,
     "state_dict round trip": _state_dict,
@@ -249,6 +278,12 @@ def _require(holds: bool, message: str) -> None:
     # Not an assert statement: python -O would turn every check into a pass.
     if not holds:
         raise AssertionError(message)
+
+
+def _edge_data(graph: _Graph, function: Callable[[Tensor], Tensor] = lambda rows: rows) -> dict[str, Tensor]:
+    """What there is one row per edge of, each through ``function``."""
+    columns = {"edge_attr": graph.edge_attr, "edge_type": graph.edge_type}
+    return {name: function(rows) for name, rows in columns.items() if rows is not None}
 
 
 def _finite(tensor: Tensor | None) -> bool:

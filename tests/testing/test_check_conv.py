@@ -9,6 +9,7 @@ import torch
 import torch_geometric.nn as pyg
 from torch import nn
 
+from gnnlab.errors import ConfigError
 from gnnlab.ops import CSR
 from gnnlab.testing import check_conv
 
@@ -137,6 +138,36 @@ class HiddenState(Sum):
         return self.scale * super().forward(x, edge_index)
 
 
+class IgnoresTypes(Sum):
+    def forward(self, x, edge_index, edge_type):
+        return super().forward(x, edge_index)
+
+
+class KeepsOldTypes(Sum):
+    """Remembers the types of an adjacency, whatever comes later."""
+
+    def forward(self, x, adj, edge_type):
+        sparse = isinstance(adj, CSR)
+        edge_index = adj.edge_index if sparse else adj
+        first = adj.memo("first", lambda: (edge_type == 0).clone()) if sparse else edge_type == 0
+        return super().forward(x, edge_index[:, first])
+
+
+class KeepsTypesByIdentity(Sum):
+    """Remembers the types of a tensor, whatever is written into it later."""
+
+    def forward(self, x, adj, edge_type):
+        sparse = isinstance(adj, CSR)
+        edge_index = adj.edge_index if sparse else adj
+        first = adj.memo(id(edge_type), lambda: (edge_type, edge_type == 0))[1] if sparse else edge_type == 0
+        return super().forward(x, edge_index[:, first])
+
+
+class FirstRelation(Sum):
+    def forward(self, x, edge_index, edge_type):
+        return super().forward(x, edge_index[:, edge_type == 0])
+
+
 BROKEN = {
     "output shape": [WrongWidth],
     "permutation equivariance": [NodeNumbers],
@@ -168,6 +199,30 @@ def test_correct_layers_pass(layer):
 
 def test_layers_with_edge_features_pass():
     check_conv(partial(pyg.GATv2Conv, edge_dim=2), edge_dim=2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (IgnoresTypes, "other edge types do not change"),
+        (KeepsOldTypes, "other edge types do not change"),
+        (KeepsTypesByIdentity, "changed in place are not noticed"),
+    ],
+)
+def test_layers_that_mistake_edge_types_are_caught(layer, message):
+    with pytest.raises(AssertionError, match=f"^{layer.__name__}: edge types: .*{message}"):
+        check_conv(layer, num_relations=2)
+
+
+def test_layers_with_edge_types_pass():
+    check_conv(FirstRelation, num_relations=2)
+    check_conv(partial(pyg.RGCNConv, num_relations=3), num_relations=3)
+    check_conv(partial(pyg.FiLMConv, num_relations=2), num_relations=2)
+
+
+def test_a_single_relation_cannot_be_checked():
+    with pytest.raises(ConfigError, match="at least 2"):
+        check_conv(FirstRelation, num_relations=1)
 
 
 def test_exceptions_are_reported_as_the_property_they_break():
