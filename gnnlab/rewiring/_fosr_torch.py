@@ -29,6 +29,8 @@ def spectral_steps(union: SortedUnion, steps: int, power_steps: int, x: Tensor) 
     """
     sizes = union.ptr.diff()
     found = no_steps(sizes, steps)
+    if x.numel() == 0:
+        return found
     num_edges, count = union.column.numel(), sizes.numel()
     start, group = union.ptr[:-1], expand_ptr(union.ptr, x.numel())
     source = expand_ptr(union.edge_ptr, num_edges)
@@ -41,7 +43,7 @@ def spectral_steps(union: SortedUnion, steps: int, power_steps: int, x: Tensor) 
         best, s, t = _least_product(_rounded(y, group, count), edges[:, :num_edges], degree, group, start)
         done = best == _NOTHING
         s, t = torch.where(done, start, s), torch.where(done, start, t)
-        if count == 0 or bool(done.all()):
+        if bool(done.all()):
             break
         found.gain[:, step] = torch.where(done, -torch.inf, -y[s] * y[t])
         found.source[:, step], found.target[:, step] = s - start, t - start
@@ -104,6 +106,7 @@ def _least_product(
     best = torch.full_like(start, _NOTHING).scatter_reduce_(0, group, product, "amin")
     leader = torch.where(product == best[group], rows, _NOTHING)
     leader = torch.full_like(start, _NOTHING).scatter_reduce_(0, group, leader, "amin")
+    leader = leader.clamp(max=y.numel() - 1)  # a group without rows has none
     other = partner[leader]
     return best, torch.minimum(leader, other), torch.maximum(leader, other)
 
