@@ -1,6 +1,8 @@
 """Graph mathematics on disjoint unions: tensors in, tensors out."""
 
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
+from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
+from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
@@ -12,12 +14,15 @@ from gnnlab.graph.resistance import (
 )
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
 from gnnlab.graph.undirected import undirected_edges
+from gnnlab.graph.walk_counts import walk_counts
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
     "CheegerBounds",
+    "Diffusion",
     "LaplacianSpectrum",
     "Layers",
+    "PairDistances",
     "augmented_forman_curvature",
     "balanced_forman_curvature",
     "biharmonic_distance",
@@ -25,11 +30,16 @@ __all__ = [
     "cheeger_bounds",
     "commute_time",
     "connected_components",
+    "diameter",
+    "diffusion_matrix",
     "effective_resistance",
+    "k_hop_pairs",
     "laplacian_eigh",
     "ollivier_ricci_curvature",
+    "shortest_path_distances",
     "spectral_gap",
     "total_effective_resistance",
     "undirected_edges",
+    "walk_counts",
     "walk_return_probabilities",
 ]

@@ -2,10 +2,24 @@
 
 from gnnlab.rewiring._base import Rewiring
 from gnnlab.rewiring._edits import Edits
+from gnnlab.rewiring.digl import DIGL
+from gnnlab.rewiring.drew_shells import DRewShells
 from gnnlab.rewiring.expander import Expander
 from gnnlab.rewiring.fosr import FoSR
 from gnnlab.rewiring.fully_adjacent import FullyAdjacent
 from gnnlab.rewiring.gtr import GTR
+from gnnlab.rewiring.laser import LASER
 from gnnlab.rewiring.virtual_node import VirtualNode
 
-__all__ = ["Edits", "Expander", "FoSR", "FullyAdjacent", "GTR", "Rewiring", "VirtualNode"]
+__all__ = [
+    "DIGL",
+    "DRewShells",
+    "Edits",
+    "Expander",
+    "FoSR",
+    "FullyAdjacent",
+    "GTR",
+    "LASER",
+    "Rewiring",
+    "VirtualNode",
+]
