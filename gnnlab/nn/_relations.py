@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnlab.errors import ConfigError, GraphError
-from gnnlab.ops import CSR, expand_ptr
+from gnnlab.ops import CSR
 
 __all__ = ["Relation", "one_relation", "select_relations", "split_relations"]
 
@@ -30,7 +30,7 @@ class Relation(NamedTuple):
 def split_relations(adj: CSR, edge_type: Tensor, num_relations: int, strict: bool = True) -> list[Relation]:
     r"""The edges of every relation 0, ..., R - 1 of a graph.
 
-    A stable partition of both orders of the CSR, O(E + R N) and one wait for the device (the sizes). ``adj``
+    A stable partition of both orders of the CSR, O(R (E + N)) and one wait for the device (the sizes). ``adj``
     remembers it for this ``edge_type``, so that all layers share it.
 
     Args:
@@ -95,11 +95,10 @@ def _partition(adj: CSR, label: Tensor, num_parts: int) -> list[Relation]:
     """Part p holds the edges of label p; ``label`` [E] lies in 0 to ``num_parts``, the last of which is left out."""
     # Small keys are sorted by their digits, many times faster than large ones.
     label = label.to(torch.uint8 if num_parts < 256 else torch.int32)
-    in_slots = label if adj.eid is None else label.index_select(0, adj.eid)
-    in_slots, slot = torch.sort(in_slots, stable=True)
-    slot_t = torch.sort(label.index_select(0, adj.eid_t), stable=True)[1]
-    names = torch.arange(num_parts, dtype=label.dtype, device=label.device)
-    ends = torch.searchsorted(in_slots, names, right=True)
+    by_dst = label if adj.eid is None else label.index_select(0, adj.eid)
+    by_src = label.index_select(0, adj.eid_t)
+    (ordered, slot), slot_t = torch.sort(by_dst, stable=True), torch.sort(by_src, stable=True)[1]
+    ends = torch.searchsorted(ordered, torch.arange(num_parts, dtype=label.dtype, device=label.device), right=True)
     if ends.is_cuda and torch.cuda.is_current_stream_capturing():
         raise ConfigError(
             "the numbers of edges of every relation depend on the data, so a step of a relation-aware model "
@@ -110,16 +109,19 @@ def _partition(adj: CSR, label: Tensor, num_parts: int) -> list[Relation]:
     edges = slot if adj.eid is None else adj.eid.index_select(0, slot).long()
     number = torch.empty_like(edges).index_copy_(0, edges, torch.arange(adj.num_edges, device=edges.device))
     eid_t = number.index_select(0, adj.eid_t.index_select(0, slot_t))
-    src, row = adj.src.index_select(0, slot), adj.rows.index_select(0, slot)
-    dst, row_t = adj.dst.index_select(0, slot_t), expand_ptr(adj.ptr_t, adj.num_edges).int().index_select(0, slot_t)
-    nodes = torch.arange(adj.num_nodes + 1, dtype=torch.int32, device=adj.device)
+    src, dst = adj.src.index_select(0, slot), adj.dst.index_select(0, slot_t)
     parts, start = [], 0
-    for end in ends.tolist():
+    for index, end in enumerate(ends.tolist()):
         part = slice(start, end)
-        ptr, ptr_t = (torch.searchsorted(rows[part], nodes, out_int32=True) for rows in (row, row_t))
+        ptr, ptr_t = _pointers(by_dst == index, adj.ptr), _pointers(by_src == index, adj.ptr_t)
         parts.append(Relation(CSR(ptr, src[part], ptr_t, dst[part], (eid_t[part] - start).int()), edges[part]))
         start = end
     return parts
+
+
+def _pointers(kept: Tensor, ptr: Tensor) -> Tensor:
+    """[N + 1] first slot of every row when only the slots ``kept`` [E] are left."""
+    return torch.nn.functional.pad(kept.cumsum(0, dtype=torch.int32), (1, 0)).index_select(0, ptr)
 
 
 def _check(adj: CSR, edge_type: Tensor) -> None:

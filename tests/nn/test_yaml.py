@@ -78,6 +78,39 @@ init_args:
   head: torch.nn.Linear
   level: node
 """
+RELATIONAL = """
+class_path: gnnlab.nn.GNN
+init_args:
+  out_channels: 2
+  in_channels: 7
+  num_layers: 4
+  relations: [[0], [0, 1]]
+  conv:
+    class_path: gnnlab.nn.RelationalConv
+    init_args:
+      num_relations: 2
+      conv:
+        class_path: gnnlab.nn.GATConv
+        init_args: {heads: 2}
+"""
+R_GIN = """
+class_path: gnnlab.nn.GNN
+init_args:
+  out_channels: 2
+  in_channels: 7
+  conv:
+    class_path: gnnlab.nn.RGINConv
+    init_args: {num_relations: 3}
+"""
+DREW = """
+class_path: gnnlab.nn.DRew
+init_args:
+  out_channels: 2
+  in_channels: 16
+  hidden_channels: 16
+  nu: null
+  hop_weights: softmax
+"""
 
 
 def parser() -> ArgumentParser:
@@ -123,7 +156,20 @@ def test_pyg_conv_by_class_path(molecules):
     assert model(batch).shape == (batch.num_nodes, 2)
 
 
-@pytest.mark.parametrize("text", [TUNED_GATED_GCN, OGB_GIN_VIRTUAL, PYG_CHEB])
+def test_relations_of_layers():
+    model = build(RELATIONAL)
+    assert [layer.relations for layer in model.layers] == [(0,), (0, 1), (0,), (0, 1)]
+    assert [conv.heads for layer in model.layers for conv in layer.conv.convs] == [2] * 8
+    assert [len(layer.conv.convs) for layer in build(R_GIN).layers] == [3] * 4
+
+
+def test_drew():
+    model = build(DREW)
+    assert [layer.conv.delays for layer in model.layers] == [[0], [0, 0], [0, 0, 0], [0, 0, 0, 0]]
+    assert not any(conv.add_self_loops for layer in model.layers for conv in layer.conv.convs)
+
+
+@pytest.mark.parametrize("text", [TUNED_GATED_GCN, OGB_GIN_VIRTUAL, PYG_CHEB, RELATIONAL, R_GIN, DREW])
 def test_configuration_round_trip(text):
     first = parser().parse_object({"model": yaml.safe_load(text)})
     # As Lightning saves it: a dump that leaves out null would turn "activation: null" into the default.

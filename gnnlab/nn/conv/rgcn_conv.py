@@ -24,8 +24,9 @@ class RGCNConv(nn.Module):
         x'_v = W_0 x_v + b + \sum_{r = 0}^{R - 1} W_r \, \mathrm{mean}_{u \to v \text{ of type } r} x_u,
         \qquad W_r = \sum_{b = 1}^B a_{rb} V_b \text{ with a basis}
 
-    The defaults are the R-GCN of the experiments of FoSR (Karhadkar et al., ICLR 2023) and GTR (Black et al.,
-    ICML 2023), whose rewired edges are a relation of their own.
+    The defaults are the R-GCN of the released code of FoSR (Karhadkar et al., ICLR 2023), whose rewired edges are
+    a relation of their own. Its network is ``GNN(out_channels, 64, 4, RGCNConv, in_channels=..., residual=False,
+    dropout=0.5, head=None)``: the last layer makes the prediction, which is averaged over the nodes.
 
     Args:
         in_channels: Width of the input.
