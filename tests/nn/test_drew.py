@@ -26,6 +26,7 @@ from gnnlab.nn import (
     GINEConv,
 )
 from gnnlab.ops import CSR
+from gnnlab.rewiring import DRewShells
 
 PAPER = partial(GCNConv, add_self_loops=False)
 MOLECULE = partial(FeatureEncoder, node=AtomEncoder, edge=BondEncoder)
@@ -158,6 +159,17 @@ def test_readout_is_that_of_the_plain_model(molecules):
         head(global_mean_pool(x, batch.batch)) for head, x in zip(model.readout.heads, model.states(batch), strict=True)
     ]
     torch.testing.assert_close(model(batch), torch.stack(scores).sum(0))
+
+
+@pytest.mark.parametrize("nu", [1, None])
+def test_finds_the_hops_that_the_rewiring_writes(molecules, nu):
+    """Same prediction from the shells of the transform and from networkx; longer hops are not seen."""
+    batch = molecules((9, 1, 6))
+    model = DRew(3, 16, 3, nu=nu, encoder=partial(FeatureEncoder, node=AtomEncoder)).eval()
+    expected = model(with_shells(batch))
+    for num_hops in (3, 6):
+        torch.testing.assert_close(model(DRewShells(num_hops=num_hops)(batch)), expected)
+    assert not torch.allclose(model(batch), expected)
 
 
 def test_degenerate_graphs():

@@ -28,6 +28,7 @@ from gnnlab.nn import (
 )
 from gnnlab.nn._relations import one_relation, select_relations, split_relations
 from gnnlab.ops import CSR
+from gnnlab.rewiring import LASER
 
 ENCODER = partial(
     FeatureEncoder, node=partial(LinearEncoder, in_channels=4), edge=partial(LinearEncoder, in_channels=3)
@@ -288,6 +289,21 @@ def test_fosr_r_gcn():
         x = x.relu() if i < 3 else x
     del data.edge_weight
     torch.testing.assert_close(model(data), x.mean(0, keepdim=True))
+
+
+def test_every_snapshot_of_laser_has_weights_of_its_own():
+    steps = torch.stack([torch.arange(7), torch.arange(1, 8)])
+    path = Data(x=torch.randn(8, 9), edge_index=torch.cat([steps, steps.flip(0)], 1))
+    batch = LASER(num_snapshots=4, density=1)(path)
+    assert batch.edge_type.unique().tolist() == [0, 1, 2, 3]
+    conv = RelationalConv(9, 5, GCNConv, num_relations=4).double()
+    x = batch.x.double()
+    expected = conv.root(x)
+    for snapshot, part in enumerate(conv.convs):
+        expected = expected + part(x, batch.edge_index[:, batch.edge_type == snapshot])
+    torch.testing.assert_close(conv(x, batch.edge_index, edge_type=batch.edge_type), expected)
+    with pytest.raises(GraphError, match="relation 3, but the layer has 3 relations"):
+        RelationalConv(9, 5, num_relations=3).double()(x, batch.edge_index, edge_type=batch.edge_type)
 
 
 def test_models_with_relations_train():
