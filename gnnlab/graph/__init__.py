@@ -5,6 +5,7 @@ from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
+from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
     biharmonic_distance,
@@ -20,6 +21,7 @@ from gnnlab.graph.walks import walk_return_probabilities
 __all__ = [
     "CheegerBounds",
     "Diffusion",
+    "Homophily",
     "LaplacianSpectrum",
     "Layers",
     "PairDistances",
@@ -34,6 +36,7 @@ __all__ = [
     "diffusion_matrix",
     "effective_resistance",
     "k_hop_pairs",
+    "homophily",
     "laplacian_eigh",
     "ollivier_ricci_curvature",
     "shortest_path_distances",

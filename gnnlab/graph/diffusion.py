@@ -21,7 +21,7 @@ from gnnlab.ops import CSR, aggregate, expand_ptr
 __all__ = ["Diffusion", "diffusion_matrix"]
 
 _CELLS, _GROWTH = {"cpu": 2**16, "cuda": 2**24}, 1.25  # rows x width of a stack of dense matrices
-_COLUMN_CELLS = 2**23  # of one block of columns of a large component
+_COLUMN_CELLS = {"cpu": 2**18, "cuda": 2**25}  # of one block of columns of a large component
 _TAYLOR = 18  # terms after which exp(x), x <= 1, is exact in float64
 _TIE = 1e-9  # relative difference below which two entries are equal but for rounding
 _TOLERANCE = 1e-8
@@ -144,7 +144,7 @@ def _blocks(union: SortedUnion, loops: Tensor, solve: Callable[[Callable, Tensor
         edges = torch.cat([torch.stack([expand_ptr(pointers, column.numel()), column]), loop.expand(2, -1)], 1)
         weight = torch.cat([weight, loops[begin:end]])
         apply = partial(aggregate, adj=CSR.from_edge_index(edges, size), edge_weight=weight)
-        width = max(1, _COLUMN_CELLS // size)
+        width = max(1, _COLUMN_CELLS.get(loops.device.type, _COLUMN_CELLS["cpu"]) // size)
         for low in range(0, size, width):
             chosen = loop[low : low + width]
             unit = weight.new_zeros(size, chosen.numel())

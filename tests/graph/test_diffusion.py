@@ -110,7 +110,7 @@ def test_a_batch_gives_what_its_graphs_give(top_k: int | None) -> None:
 
 
 def test_a_large_component_is_solved_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnnlab.graph.diffusion._COLUMN_CELLS", 700)
+    monkeypatch.setattr("gnnlab.graph.diffusion._COLUMN_CELLS", {"cpu": 700})
     edges, ptr = random_edges(100, 200), torch.tensor([0, 100])
     found = as_dense(diffusion_matrix(edges, ptr, dense_limit=10, top_k=8), 100)
     assert torch.allclose(found, as_dense(diffusion_matrix(edges, ptr, top_k=8), 100), atol=1e-8)
