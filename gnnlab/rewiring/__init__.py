@@ -2,6 +2,8 @@
 
 from gnnlab.rewiring._base import Rewiring
 from gnnlab.rewiring._edits import Edits
+from gnnlab.rewiring.afr import AFR
+from gnnlab.rewiring.borf import BORF
 from gnnlab.rewiring.digl import DIGL
 from gnnlab.rewiring.drew_shells import DRewShells
 from gnnlab.rewiring.expander import Expander
@@ -9,9 +11,13 @@ from gnnlab.rewiring.fosr import FoSR
 from gnnlab.rewiring.fully_adjacent import FullyAdjacent
 from gnnlab.rewiring.gtr import GTR
 from gnnlab.rewiring.laser import LASER
+from gnnlab.rewiring.random_edges import RandomEdges
+from gnnlab.rewiring.sdrf import SDRF
 from gnnlab.rewiring.virtual_node import VirtualNode
 
 __all__ = [
+    "AFR",
+    "BORF",
     "DIGL",
     "DRewShells",
     "Edits",
@@ -20,6 +26,8 @@ __all__ = [
     "FullyAdjacent",
     "GTR",
     "LASER",
+    "RandomEdges",
     "Rewiring",
+    "SDRF",
     "VirtualNode",
 ]

@@ -157,6 +157,29 @@ def test_largest_contribution():
     assert float(found.distance[3]) == pytest.approx((1 + 1 + 3) / 3)
 
 
+def test_pairs_carry_mass_in_an_optimal_plan():
+    """Forcing a little mass along the pair costs nothing more; along a pair that is in no optimal plan it would."""
+    graph = nx.gnp_random_graph(12, 0.3, seed=2)
+    pairs = torch.tensor(sorted(tuple(sorted(edge)) for edge in graph.edges)).t()
+    found = ollivier.neighbourhood_transports(Neighbours.of(pairs, 12), pairs, 0.0)
+    lengths = dict(nx.all_pairs_shortest_path_length(graph))
+    for (u, v), (p, q), distance in zip(pairs.t().tolist(), found.pair.t().tolist(), found.distance, strict=True):
+        source, target = list(graph[u]), list(graph[v])
+        if distance == 0:
+            assert (p, q) == (u, v)
+            continue
+        cost = [lengths[a][b] for a in source for b in target]
+        sums = np.vstack(
+            [
+                np.kron(np.eye(len(source)), np.ones(len(target))),
+                np.kron(np.ones(len(source)), np.eye(len(target))),
+            ]
+        )
+        masses = [1 / len(source)] * len(source) + [1 / len(target)] * len(target)
+        least = [(1e-2 if (a, b) == (p, q) else 0, None) for a in source for b in target]
+        assert linprog(cost, A_eq=sums, b_eq=masses, bounds=least).fun == pytest.approx(float(distance), abs=1e-9)
+
+
 def test_refusals(monkeypatch):
     edge_index, ptr = edges_of(nx.star_graph(4))
     with pytest.raises(ConfigError, match="alpha"):
