@@ -8,7 +8,7 @@ from torch import Tensor
 from gnnlab.errors import GraphError
 from gnnlab.ops import expand_ptr
 
-__all__ = ["check_union"]
+__all__ = ["check_pairs", "check_union"]
 
 
 def check_union(edge_index: Tensor, ptr: Tensor, edge_weight: Tensor | None = None) -> Tensor:
@@ -50,3 +50,16 @@ def check_union(edge_index: Tensor, ptr: Tensor, edge_weight: Tensor | None = No
                 hint="edge_index must hold node ids of the union, and ptr the first node of every graph",
             )
     return batch
+
+
+def check_pairs(pairs: Tensor, num_nodes: int) -> Tensor:
+    """Pairs of nodes, as they were given.
+
+    Raises:
+        GraphError: not integers of shape [2, P], or nodes outside the union.
+    """
+    if pairs.dim() != 2 or pairs.size(0) != 2 or pairs.is_floating_point():
+        raise GraphError(f"pairs must be integers of shape [2, P], got {list(pairs.shape)} of {pairs.dtype}")
+    if pairs.numel() and not (int(pairs.min()) >= 0 and int(pairs.max()) < num_nodes):
+        raise GraphError(f"pairs hold nodes outside 0 to {num_nodes - 1}")
+    return pairs

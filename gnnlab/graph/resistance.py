@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gnnlab.errors import GraphError
-from gnnlab.graph._check import check_union
+from gnnlab.graph._check import check_pairs, check_union
 from gnnlab.graph._pseudo_inverse import DENSE_LIMIT, check_dense, places, pseudo_inverses
 from gnnlab.graph._symmetric import by_component, symmetric
 from gnnlab.ops import segment_reduce
@@ -136,7 +135,7 @@ def _over_pairs(
 ) -> Tensor:
     """[P], M_ss + M_tt - 2 M_st of a power M of the pseudo-inverse."""
     batch = check_union(edge_index, ptr, edge_weight)
-    pairs = edge_index if pairs is None else _checked(pairs, batch.numel())
+    pairs = edge_index if pairs is None else check_pairs(pairs, batch.numel())
     component, union = by_component(*symmetric(edge_index, edge_weight), batch.numel())
     check_dense(union, DENSE_LIMIT, _HINT)
     out = torch.full((pairs.size(1),), torch.inf, dtype=torch.float64, device=pairs.device)
@@ -154,11 +153,3 @@ def _over_pairs(
         b, s, t = block[source], place[source], place[target]
         out[joined[low:high]] = (matrix[b, s, s] + matrix[b, t, t] - 2 * matrix[b, s, t]).clamp(min=0)
     return torch.where(pairs[0] == pairs[1], 0.0, out)
-
-
-def _checked(pairs: Tensor, num_nodes: int) -> Tensor:
-    if pairs.dim() != 2 or pairs.size(0) != 2 or pairs.is_floating_point():
-        raise GraphError(f"pairs must be integers of shape [2, P], got {list(pairs.shape)} of {pairs.dtype}")
-    if pairs.numel() and not (int(pairs.min()) >= 0 and int(pairs.max()) < num_nodes):
-        raise GraphError(f"pairs hold nodes outside 0 to {num_nodes - 1}")
-    return pairs

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from gnnlab.errors import ConfigError
 from gnnlab.graph._check import check_union
-from gnnlab.graph.buckets import SortedUnion, size_buckets, sort_union
+from gnnlab.graph._walk_columns import share_columns
+from gnnlab.graph.buckets import size_buckets, sort_union
 from gnnlab.graph.components import breadth_first_layers
-from gnnlab.ops import expand_ptr, ragged_arange
+from gnnlab.ops import ragged_arange
 
 __all__ = ["walk_return_probabilities"]
 
@@ -105,48 +105,18 @@ def _cheaper(edge_index: Tensor, ptr: Tensor, batch: Tensor) -> str:
 
 
 def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
-    component, depth, position = breadth_first_layers(edge_index, batch.numel())
-    width = _columns(component, depth, position, reach=steps)
-    union = sort_union(edge_index, weight, component, position, width)
-    width = width[union.group]
-    column = torch.empty_like(position).index_copy_(0, union.row, position)
-    column %= width[expand_ptr(union.ptr, column.numel())]
+    layers = breadth_first_layers(edge_index, batch.numel())
+    columns = share_columns(edge_index, weight, layers, reach=steps)
     result = weight.new_empty(batch.numel(), steps)
-    starts, widths = union.ptr.tolist(), width.tolist()
-    for first, last in size_buckets(union.ptr, width, _SPARSE_CELLS):
-        begin, end = starts[first], starts[last]
-        _walk(union, begin, end, widths[last - 1], column[begin:end], result[begin:end])
-    return result[union.row]
-
-
-def _columns(component: Tensor, depth: Tensor, position: Tensor, reach: int) -> Tensor:
-    """[C] long, the largest number of nodes in ``reach + 1`` consecutive layers of every component."""
-    sizes = torch.bincount(component)
-    start = sizes.cumsum(0) - sizes
-    stride = int(depth.max()) + reach + 1
-    key = torch.empty_like(depth).index_copy_(0, start[component] + position, component * stride + depth)
-    window = torch.searchsorted(key, key + reach, right=True) - torch.arange(key.numel(), device=key.device)
-    return torch.zeros_like(sizes).scatter_reduce_(0, key // stride, window, "amax")
-
-
-def _walk(union: SortedUnion, begin: int, end: int, width: int, column: Tensor, result: Tensor) -> None:
-    """Fill ``result`` [rows, steps] for one range of rows, a block of columns at a time."""
-    rows = end - begin
-    pointers, target, weight = union.edges(begin, end)
-    block = min(width, max(16, _SPARSE_CELLS // rows))
-    for low in range(0, width, block):
-        high = min(low + block, width)
-        inside = ((column >= low) & (column < high)).nonzero().squeeze(1)
-        home = inside * (high - low) + column[inside] - low
-        state = weight.new_zeros(rows, high - low)
-        state.view(-1)[home] = 1
-        returns = weight.new_empty(result.size(1), inside.numel())
-        for step in range(result.size(1)):
-            state = embedding_bag(
-                target, state, pointers, mode="sum", per_sample_weights=weight, include_last_offset=True
-            )
+    for block in columns.blocks(_SPARSE_CELLS):
+        inside, home = block.own()
+        state = block.identity(home)
+        returns = weight.new_empty(steps, inside.numel())
+        for step in range(steps):
+            state = block.step(state)
             torch.index_select(state.view(-1), 0, home, out=returns[step])
-        result.index_copy_(0, inside, returns.t())
+        result.index_copy_(0, inside + block.begin, returns.t())
+    return result[columns.union.row]
 
 
 def _dense(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
