@@ -18,9 +18,9 @@ from gnnlab.graph.undirected import undirected_edges
 
 __all__ = ["ollivier_ricci_curvature"]
 
-_CELLS = 1 << 20  # cells of a stack of problems
+_CELLS, _SLICE = 1 << 20, 1 << 23  # cells of a stack of problems, and of the problems of a range of edges
 _LARGEST = 1 << 31  # cells of all problems together: hours
-
+_LONGEST = 1 << 28  # paths of two steps from the nodes around a range of edges: 2 GiB
 
 Solver = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -31,7 +31,7 @@ class Transports(NamedTuple):
     Args:
         distance: [M] float64, Wasserstein-1 distance of the two measures.
         pair: [2, M] long, the pair with the largest cost x mass of the plan found (the ends of the edge where
-            nothing has to move); row 0 is near the first end.
+            nothing has to move).
     """
 
     distance: Tensor
@@ -93,21 +93,23 @@ def neighbourhood_transports(
             hint=f"up to {_LARGEST:,} are solved; balanced_forman_curvature grows with the paths of two steps only",
         )
     share = Fraction(alpha).limit_denominator(10**6)
-    scale = share.denominator * d_u * d_v
-    source, target = (_excess(graph, pairs, share, end) for end in (0, 1))
-    near = _two_steps(graph)
     distance = torch.zeros(pairs.size(1), dtype=torch.float64, device=pairs.device)
     pair = pairs.clone()
-    for edges in _stacks(source.count, target.count):
-        rows, supply = source.padded(edges)
-        columns, demand = target.padded(edges)
-        cost = _distances(graph, near, rows, columns)
-        work = cost * transport(cost, supply, demand)
-        distance[edges] = work.sum((1, 2)) / scale[edges]
-        most = work.flatten(1).argmax(1)
-        row, column = most // columns.size(1), most % columns.size(1)
-        place = torch.arange(edges.numel(), device=edges.device)
-        pair[:, edges] = torch.stack([rows[place, row], columns[place, column]])
+    ends = torch.where(d_u <= d_v, pairs, pairs.flip(0))  # few nodes around the first one, whose distances are wanted
+    for part in slices(d_u * d_v, _SLICE):
+        source, target = (_excess(graph, ends[:, part], share, end) for end in (0, 1))
+        near = _two_steps(graph, source.node.unique())
+        for edges in _stacks(source.count, target.count):
+            rows, supply = source.padded(edges)
+            columns, demand = target.padded(edges)
+            cost = _distances(graph, near, rows, columns)
+            work = cost * transport(cost, supply, demand)
+            most = work.flatten(1).argmax(1)
+            row, column = most // columns.size(1), most % columns.size(1)
+            place = torch.arange(edges.numel(), device=edges.device)
+            where = edges + part.start
+            distance[where] = work.sum((1, 2)) / (share.denominator * d_u * d_v)[where]
+            pair[:, where] = torch.stack([rows[place, row], columns[place, column]])
     return Transports(distance, pair)
 
 
@@ -162,12 +164,17 @@ def _mass(graph: Neighbours, node: Tensor, centre: Tensor, other: Tensor, share:
     return torch.where(node == centre, share.numerator * degree[centre] * degree[other], around)
 
 
-def _two_steps(graph: Neighbours) -> Tensor:
-    """Increasing keys row x N + column of all pairs with a common neighbour."""
-    num_nodes = graph.ptr.numel() - 1
-    owner, end = graph.expand(graph.column)
-    start = torch.repeat_interleave(graph.degree)[owner]
-    return (start * num_nodes + end).unique()
+def _two_steps(graph: Neighbours, nodes: Tensor) -> Tensor:
+    """Increasing keys row x N + column of the pairs of one of ``nodes`` and one with a common neighbour."""
+    first, middle = graph.expand(nodes)
+    paths = int(graph.degree[middle].sum())
+    if paths > _LONGEST:
+        raise BudgetError(
+            f"{paths:,} paths of two steps start around an edge, {8 * paths / 2**30:.1f} GiB",
+            hint=f"up to {_LONGEST:,} are held; balanced_forman_curvature needs a few at a time",
+        )
+    step, end = graph.expand(middle)
+    return (nodes[first[step]] * (graph.ptr.numel() - 1) + end).unique()
 
 
 def _distances(graph: Neighbours, near: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

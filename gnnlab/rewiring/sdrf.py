@@ -40,8 +40,8 @@ class SDRF(Rewiring):
 
     ``variant="released"`` takes the curvature of the authors' CUDA kernel (see
     :func:`gnnlab.graph.balanced_forman_curvature`) and, like their code, no candidates with l = j. Its estimate of
-    the curvature after an addition, which updates one direction of the edge only, is not reproduced: here it is that
-    of the new graph.
+    the curvature after an addition, which updates one direction of the edge only, is not reproduced (here it is that
+    of the new graph), nor is their CPU version, which leaves a row of the matrix at the first entry that is zero.
 
     Args:
         num_iterations: Edges added at most.

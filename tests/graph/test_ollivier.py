@@ -189,3 +189,15 @@ def test_refusals(monkeypatch):
     monkeypatch.setattr(ollivier, "_LARGEST", 10)
     with pytest.raises(BudgetError, match="16 cells"):
         ollivier_ricci_curvature(edge_index, ptr)
+    monkeypatch.undo()
+    monkeypatch.setattr(ollivier, "_LONGEST", 3)
+    with pytest.raises(BudgetError, match="4 paths"):
+        ollivier_ricci_curvature(edge_index, ptr)
+
+
+def test_a_range_of_edges_at_a_time(monkeypatch):
+    edge_index, ptr = edges_of(nx.barabasi_albert_graph(30, 3, seed=1))
+    whole = ollivier_ricci_curvature(edge_index, ptr, alpha=0.5)
+    monkeypatch.setattr(ollivier, "_SLICE", 40)
+    monkeypatch.setattr(ollivier, "_CELLS", 30)
+    assert torch.equal(ollivier_ricci_curvature(edge_index, ptr, alpha=0.5), whole)
