@@ -1,7 +1,7 @@
 """The transport plans of :mod:`gnnlab.graph._transport`, one problem after the other. CPU, when numba is installed.
 
-Measured on random graphs (one thread of a shared machine) it is 15 to 20 times faster, because it looks only at
-rows that have just come nearer, and nothing leaves the cache.
+With it, the curvature of random graphs of mean degree 6 to 20 takes 7 to 14 times less in all, of a tree half
+(one thread of a busy machine): it looks only at rows that have just come nearer, and nothing leaves the cache.
 """
 
 from __future__ import annotations
