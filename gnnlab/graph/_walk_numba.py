@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnnlab.ops import expand_ptr
 from gnnlab.ops._numba._jit import compiled, index
 
 __all__ = ["count_walks"]
 
 _DENSE = 256  # nodes; two matrices of that size are 1 MB
-
 
 
 def count_walks(
@@ -34,14 +34,20 @@ def count_walks(
         self_loops: Whether a step may stay where it is.
     """
     starts = torch.searchsorted(pairs[0].contiguous(), ptr)
+    both_ways = bool((ptr.diff() > _DENSE).any()) and _symmetric(pointers, targets)
     out = np.zeros(pairs.size(1))
     arrays = (tensor.contiguous().numpy() for tensor in (ptr, starts, pointers, targets, weight, pairs))
-    _count(*arrays, length, self_loops, out)
+    _count(*arrays, length, self_loops, both_ways, out)
     return torch.from_numpy(out)
 
 
+def _symmetric(pointers: Tensor, targets: Tensor) -> bool:
+    source, num_nodes = expand_ptr(pointers, targets.numel()), pointers.numel() - 1
+    return torch.equal((source * num_nodes + targets).unique(), (targets * num_nodes + source).unique())
+
+
 @compiled
-def _count(ptr, starts, pointers, targets, weight, pairs, length, self_loops, out):
+def _count(ptr, starts, pointers, targets, weight, pairs, length, self_loops, both_ways, out):
     widest = 0
     for graph in range(ptr.size - 1):
         if ptr[graph + 1] - ptr[graph] <= _DENSE:
@@ -58,7 +64,7 @@ def _count(ptr, starts, pointers, targets, weight, pairs, length, self_loops, ou
         if end - begin <= _DENSE:
             _multiply(rows, columns, entries, wanted, length, self_loops, counts, now, then)
         else:
-            _spread(rows, columns, entries, wanted, length, self_loops, counts)
+            _spread(rows, columns, entries, wanted, length, self_loops, both_ways, counts)
 
 
 @compiled
@@ -83,7 +89,7 @@ def _multiply(rows, columns, entries, wanted, length, self_loops, counts, now, t
 
 
 @compiled
-def _spread(rows, columns, entries, wanted, length, self_loops, counts):
+def _spread(rows, columns, entries, wanted, length, self_loops, both_ways, counts):
     """A vector per source, over the nodes around it in order of distance."""
     n = rows.size - 1
     seen, goal, local = np.full(n, -1), np.full(n, -1), np.empty(n, np.int64)
@@ -94,7 +100,8 @@ def _spread(rows, columns, entries, wanted, length, self_loops, counts):
         source, last = wanted[0, first], first
         while last < counts.size and wanted[0, last] == source:
             last += 1
-        reach = _explore(rows, columns, source, length, wanted[1, first:last], seen, goal, local, ball, ends)
+        goals = wanted[1, first:last]
+        reach = _explore(rows, columns, source, length, both_ways, goals, seen, goal, local, ball, ends)
         edges, nodes = 0, ends[length]
         for place in range(nodes):
             u = index(ball[place])
@@ -125,8 +132,12 @@ def _spread(rows, columns, entries, wanted, length, self_loops, counts):
 
 
 @compiled
-def _explore(rows, columns, source, length, goals, seen, goal, local, ball, ends):
-    """Number the nodes around ``source`` by distance; returns the distance of the furthest goal within ``length``."""
+def _explore(rows, columns, source, length, both_ways, goals, seen, goal, local, ball, ends):
+    """Number the nodes around ``source`` by distance; returns the distance of the furthest goal within ``length``.
+
+    Where edges lead one way only, a goal that is near says nothing about the way to it: all within ``length``
+    are numbered, and ``length`` returned.
+    """
     missing = 0
     for v in goals:
         if goal[v] != source:
@@ -136,7 +147,7 @@ def _explore(rows, columns, source, length, goals, seen, goal, local, ball, ends
         missing -= 1
     ball[0], seen[source], local[source], ends[0] = source, source, 0, 1
     begin, nodes, hops, reach = 0, 1, 0, 0
-    limit = length if missing else length // 2
+    limit = length if missing or not both_ways else length // 2
     while hops < limit and begin < nodes:
         end = nodes
         for place in range(begin, end):
@@ -152,7 +163,7 @@ def _explore(rows, columns, source, length, goals, seen, goal, local, ball, ends
         begin = end
         hops += 1
         ends[hops] = nodes
-        if missing == 0:
+        if missing == 0 and both_ways:
             limit = (length + reach) // 2
     ends[hops + 1 :] = nodes
-    return reach
+    return reach if both_ways else length
