@@ -51,7 +51,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """One row of text, in the order of ``COLUMNS``."""
     digits = 2 if row.percent else 4
     number = row.spec.published
-    difference, verdict = "–", "no published number" if number is None else "none"
+    difference, verdict = "–", "no published number" if number is None else "not compared"
     if row.verdict is not None:
         difference, verdict = f"{row.verdict.difference:+.{digits}f}", row.verdict.text
         if row.verdict.interval is not None:
