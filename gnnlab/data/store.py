@@ -204,7 +204,8 @@ class GraphStore:
         """Apply a transform to all graphs, chunk by chunk of the union.
 
         Args:
-            transform: Takes and returns a union; attributes it does not touch are shared with this store.
+            transform: Takes and returns a union; attributes it does not touch are shared with this store. It may
+                add nodes at the end of graphs (as :class:`gnnlab.rewiring.VirtualNode` does), not remove any.
             chunk_nodes: Nodes per chunk at most (a larger graph is a chunk of its own).
             progress: Show a progress bar.
         """
