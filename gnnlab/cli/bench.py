@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|gpu``: measurements, printed as ratios of one run."""
+"""``gnnlab bench data|ops|train|rewiring|gpu``: measurements, printed as ratios of one run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _SUBJECTS = {
     "data": "batch assembly, loading, encodings",
     "ops": "aggregation kernels",
     "train": "training epochs",
+    "rewiring": "rewirings of whole datasets against the authors' way, graph by graph",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
 }
 

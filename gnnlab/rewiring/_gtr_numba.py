@@ -20,26 +20,28 @@ from gnnlab.rewiring._greedy import TOLERANCE, Steps, no_steps
 
 __all__ = ["resistance_steps"]
 
-_SMALL = 192
-"""Largest component inverted by plain loops: beyond, BLAS is faster, and a single step is work for all threads."""
+_INVERTED, _GROWN = 192, 512
+"""Largest component, and largest one that is nearly a tree, that a thread deals with alone in plain loops.
+
+Beyond, BLAS inverts faster, and a single step is work for all threads.
+"""
 
 
 def resistance_steps(union: SortedUnion, steps: int) -> Steps:
     """As :func:`gnnlab.rewiring._gtr_torch.resistance_steps`."""
     sizes = union.ptr.diff()
     found = no_steps(sizes, steps)
-    gain, source, target = (column.numpy() for column in found)
-    small = int(torch.searchsorted(sizes, _SMALL, right=True))
-    work = int(sizes[:small].square().sum()) * (steps + 8)
-    edges = union.edge_ptr.numpy(), union.column.numpy()
-    run(_components, work, union.ptr[: small + 1].numpy(), *edges, gain, source, target)
-    for first, last, inverse in pseudo_inverses(replace(union, group=union.group[small:], ptr=union.ptr[small:])):
-        for block, place in enumerate(range(small + first, small + last)):
-            begin, end = int(union.ptr[place]), int(union.ptr[place + 1])
-            matrix = inverse[block, : end - begin, : end - begin].contiguous()
-            pointers, column, _ = union.edges(begin, end)
-            rows = gain[place], source[place], target[place]
-            _large(matrix.numpy(), (matrix @ matrix).numpy(), pointers.numpy(), column.numpy(), *rows)
+    rows = [column.numpy() for column in found]
+    ends = union.edge_ptr[union.ptr].diff()
+    alone = torch.where(ends < 4 * sizes, sizes <= _GROWN, sizes <= _INVERTED)
+    work = int(sizes[alone].square().sum()) * (steps + 8)
+    run(_components, work, union.ptr.numpy(), union.edge_ptr.numpy(), union.column.numpy(), alone.numpy(), *rows)
+    for place in (~alone).nonzero().flatten().tolist():
+        one = replace(union, group=union.group[place : place + 1], ptr=union.ptr[place : place + 2])
+        pointers, column, _ = union.edges(*one.ptr.tolist())
+        for _, _, (inverse,) in pseudo_inverses(one):
+            square = inverse @ inverse
+            _large(inverse.numpy(), square.numpy(), pointers.numpy(), column.numpy(), *(row[place] for row in rows))
     return found
 
 
@@ -146,16 +148,18 @@ def _distances(inverse, square, pointers, column):
 
 
 @compiled
-def _components(counter, chunks, ptr, edge_ptr, column, gain, source, target):
-    count = ptr.shape[0] - 1
-    largest = 0 if count == 0 else ptr[count] - ptr[count - 1]
+def _components(counter, chunks, ptr, edge_ptr, column, alone, gain, source, target):
+    largest = 0
+    for c in range(alone.shape[0]):
+        if alone[c]:
+            largest = max(largest, ptr[c + 1] - ptr[c])
     memory = np.empty((2, largest * largest))
     chunk = claim(counter, 0)
     while chunk < chunks:
         last = chunks - chunk  # the largest components first
         for c in range(bound(ptr, last - 1, chunks), bound(ptr, last, chunks)):
             begin, n = ptr[c], ptr[c + 1] - ptr[c]
-            if n < 3:
+            if n < 3 or not alone[c]:
                 continue
             inverse, square = memory[0, : n * n].reshape(n, n), memory[1, : n * n].reshape(n, n)
             pointers = edge_ptr[begin : begin + n + 1]

@@ -42,8 +42,8 @@ class FoSR(Rewiring):
     Two components give a gap of 0, which joining them raises: the paper's method does that
     (``across_components=True``). By default every component has its own x of unit length, they compete by
     :math:`-y_u y_v`, and none are joined. A graph without a pair left gets fewer edges (the released code
-    then repeats edges or adds self-loops). Edges come in greedy order: those with ``edge_order`` up to j are
-    what ``num_edges=j`` gives. Self-loops, repeated edges and ``edge_weight`` are ignored.
+    then adds self-loops). Edges come in greedy order: those with ``edge_order`` up to j are what
+    ``num_edges=j`` gives. Self-loops, repeated edges and ``edge_weight`` are ignored.
 
     Args:
         num_edges: Undirected edges k added to every graph.
