@@ -3,26 +3,27 @@
 A graph, or a disjoint union of graphs, is a PyG ``Data``/``Batch`` with these attributes
 (N nodes, E edges, G graphs, P pairs):
 
-=================  ==================================  =====================================================
-attribute          shape, dtype                        meaning
-=================  ==================================  =====================================================
-``x``              [N, F] float or [N, C] long         node features (long = categorical columns)
-``edge_index``     [2, E] long                         source row 0, target row 1
-``edge_attr``      [E, D] float or long                edge features
-``edge_type``      [E] long                            relation (0 = original; rewiring writes 1, 2, ...)
-``edge_order``     [E] long                            0 = original, then the order in which rewiring added edges
-``edge_weight``    [E] float                           scalar weight
-``node_type``      [N] long                            0 = original; rewiring that adds nodes writes 1
-``y``              [G, T] or [N] / [N, T]              targets; NaN (float) or -1 (long) = unlabelled
-``pos``            [N, 3] float                        coordinates
-``pe_<name>``      [N, k] float                        node encoding (``edge_pe_<name>`` [E, k] for edges)
-``path_<l>``       [P_l, l + 1] long                   paths of length l, root first; indexes nodes
-``pair_index``     [2, P] long                         ordered node pairs (root, v)
-``batch``, ``ptr`` [N], [G + 1] long                   as in PyG
-``train_mask``...  [N] bool                            node-level splits
-``adj``            :class:`gnnlab.ops.CSR`             the edges, destination-sorted, both ways
-``padding``        dict: length -> 0-d long            in padded batches: real rows of the level of that length
-=================  ==================================  =====================================================
+===================  ==================================  =====================================================
+attribute            shape, dtype                        meaning
+===================  ==================================  =====================================================
+``x``                [N, F] float or [N, C] long         node features (long = categorical columns)
+``edge_index``       [2, E] long                         source row 0, target row 1
+``edge_attr``        [E, D] float or long                edge features
+``edge_type``        [E] long                            relation (0 = original; rewiring writes 1, 2, ...)
+``edge_order``       [E] long                            0 = original, then the order in which rewiring added edges
+``edge_weight``      [E] float                           scalar weight
+``node_type``        [N] long                            0 = original; rewiring that adds nodes writes 1
+``y``                [G, T] or [N] / [N, T]              targets; NaN (float) or -1 (long) = unlabelled
+``pos``              [N, 3] float                        coordinates
+``pe_<name>``        [N, k] float                        node encoding (``edge_pe_<name>`` [E, k] for edges)
+``path_<l>``         [P_l, l + 1] long                   paths of length l, root first; indexes nodes
+``pair_index``       [2, P] long                         ordered node pairs (root, v)
+``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge
+``batch``, ``ptr`  ` [N], [G + 1] long                   as in PyG
+``train_mask``...    [N] bool                            node-level splits
+``adj``              :class:`gnnlab.ops.CSR`             the edges, destination-sorted, both ways
+``padding``          dict: length -> 0-d long            in padded batches: real rows of the level of that length
+===================  ==================================  =====================================================
 
 A *level* (node, edge, graph, pair, path_3, ...) is a family of rows with its own ``ptr`` per graph. An
 index column says which level it indexes, so batching is: gather rows by level, add offsets.

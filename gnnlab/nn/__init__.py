@@ -30,7 +30,7 @@ from gnnlab.nn.encoders import (
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN, DRew
+from gnnlab.nn.models import GNN, PRMPNN, DRew
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.virtual_node import VirtualNode
@@ -40,6 +40,7 @@ __all__ = [
     "BOND_CATEGORIES",
     "GNN",
     "MLP",
+    "PRMPNN",
     "SUPERPIXEL_STATISTICS",
     "AtomEncoder",
     "BatchNorm",

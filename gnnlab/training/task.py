@@ -45,6 +45,9 @@ class GraphTask(Capturable):
       random tails per positive are added; ranking metrics score every node of the graph, and draw the
       negatives of their loss from a fixed seed.
 
+    A model with a method ``auxiliary_loss() -> Tensor | None`` is asked for it after every training batch, and what
+    it returns, a 0-d tensor, is added to the loss.
+
     Unlabelled targets (NaN, or negative integers) take part in nothing. Logs ``train/loss``, ``val/loss``,
     ``val/<metric>``, ``test/loss``, ``test/<metric>`` and ``lr`` once per epoch; no step waits for the device.
 
@@ -212,7 +215,14 @@ class GraphTask(Capturable):
             pred, target = out, _targets(batch, stage, self.task.level)
             if stage != "train":
                 self._metric(stage).update(pred, target)
-        return self.loss(pred, target)
+        loss, weight = self.loss(pred, target)
+        term = self._auxiliary() if stage == "train" else None
+        return (loss if term is None else loss + term), weight
+
+    def _auxiliary(self) -> Tensor | None:
+        """What the model adds to the loss of the batch it has just seen."""
+        auxiliary = getattr(self.model, "auxiliary_loss", None)
+        return None if auxiliary is None else auxiliary()
 
     def _logged(self, loss: Tensor, weight: Tensor, batch_idx: int, stage: str) -> Tensor:
         self.logged[f"{stage}/loss"].update(loss.detach(), weight)

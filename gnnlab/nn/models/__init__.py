@@ -2,5 +2,6 @@
 
 from gnnlab.nn.models.drew import DRew
 from gnnlab.nn.models.gnn import GNN
+from gnnlab.nn.models.pr_mpnn import PRMPNN
 
-__all__ = ["GNN", "DRew"]
+__all__ = ["GNN", "PRMPNN", "DRew"]
