@@ -19,7 +19,7 @@ attribute            shape, dtype                        meaning
 ``path_<l>``         [P_l, l + 1] long                   paths of length l, root first; indexes nodes
 ``pair_index``       [2, P] long                         ordered node pairs (root, v)
 ``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge
-``batch``, ``ptr`  ` [N], [G + 1] long                   as in PyG
+``batch``, ``ptr``   [N], [G + 1] long                   as in PyG
 ``train_mask``...    [N] bool                            node-level splits
 ``adj``              :class:`gnnlab.ops.CSR`             the edges, destination-sorted, both ways
 ``padding``          dict: length -> 0-d long            in padded batches: real rows of the level of that length

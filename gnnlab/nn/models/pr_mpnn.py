@@ -48,7 +48,8 @@ class PRMPNN(nn.Module):
     Training draws from torch's random numbers, like dropout. **Evaluation is deterministic**: ``mode`` takes the
     most likely edges (of equal logits the first candidate), the same for every numbering of the nodes unless
     logits tie; ``sample`` draws ``num_eval_samples`` times from numbers hashed from graph and ``seed``, as the
-    experiments of the paper sample, and depends on the numbering.
+    experiments of the paper sample, and depends on the numbering. A model trained on the mean of several samples
+    should be evaluated on several. Shapes depend on the data, so a training step cannot be captured.
 
     Args:
         out_channels: Width of the prediction.
