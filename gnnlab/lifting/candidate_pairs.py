@@ -11,9 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError, GraphError, nearest
-from gnnlab.graph import undirected_edges
+from gnnlab.graph import shortest_path_distances, undirected_edges
 from gnnlab.graph._noise import pair_noise
-from gnnlab.graph.distances import shortest_path_distances
 from gnnlab.lifting._similar import similar_pairs
 from gnnlab.ops import expand_ptr, ragged_arange
 from gnnlab.transform import Transform, graph_ptr
