@@ -26,10 +26,10 @@ def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Ten
         seed: Any integer.
     """
     graph = expand_ptr(ptr)[pairs[0]]
-    digest = _digests(edge_index, ptr, seed)[graph]
-    local = pairs - ptr[graph]
-    hashed = _mix(_mix(digest + local[0] * _STEP) + local[1] * _STEP)
-    return _shift(hashed, 11).double() * 2.0**-53
+    first = ptr[graph]
+    word = _mix((pairs[0] - first).mul_(_STEP).add_(_digests(edge_index, ptr, seed)[graph]))
+    word = _mix(word.add_((pairs[1] - first).mul_(_STEP)))
+    return _shifted(word, 11).double().mul_(2.0**-53)
 
 
 def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
@@ -44,11 +44,11 @@ def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
 def _mix(word: Tensor) -> Tensor:
     """A bijection of 64-bit words in which every bit of the input reaches every bit of the output."""
     low, high = _FACTORS
-    word = (word ^ _shift(word, 30)) * low
-    word = (word ^ _shift(word, 27)) * high
-    return word ^ _shift(word, 31)
+    word = _shifted(word, 30).bitwise_xor_(word).mul_(low)
+    word = _shifted(word, 27).bitwise_xor_(word).mul_(high)
+    return _shifted(word, 31).bitwise_xor_(word)
 
 
-def _shift(word: Tensor, bits: int) -> Tensor:
+def _shifted(word: Tensor, bits: int) -> Tensor:
     """Logical shift to the right (that of int64 keeps the sign)."""
-    return (word >> bits) & ((1 << (64 - bits)) - 1)
+    return (word >> bits).bitwise_and_((1 << (64 - bits)) - 1)

