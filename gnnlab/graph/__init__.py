@@ -6,6 +6,8 @@ from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortes
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.homophily import Homophily, homophily
+from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
+from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_laplacian
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
     biharmonic_distance,
@@ -13,21 +15,34 @@ from gnnlab.graph.resistance import (
     effective_resistance,
     total_effective_resistance,
 )
+from gnnlab.graph.sketch import (
+    BiharmonicSketch,
+    ResistanceSketch,
+    biharmonic_sketch,
+    resistance_sketch,
+    sketch_dimensions,
+)
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walk_counts import walk_counts
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
+    "BiharmonicSketch",
     "CheegerBounds",
     "Diffusion",
+    "Estimate",
     "Homophily",
+    "LaplacianSolver",
     "LaplacianSpectrum",
     "Layers",
     "PairDistances",
+    "ResistanceSketch",
+    "Solution",
     "augmented_forman_curvature",
     "balanced_forman_curvature",
     "biharmonic_distance",
+    "biharmonic_sketch",
     "breadth_first_layers",
     "cheeger_bounds",
     "commute_time",
@@ -39,9 +54,13 @@ __all__ = [
     "homophily",
     "laplacian_eigh",
     "ollivier_ricci_curvature",
+    "resistance_sketch",
     "shortest_path_distances",
+    "sketch_dimensions",
+    "solve_laplacian",
     "spectral_gap",
     "total_effective_resistance",
+    "total_effective_resistance_estimate",
     "undirected_edges",
     "walk_counts",
     "walk_return_probabilities",
