@@ -57,17 +57,24 @@ def cells(row: Row) -> tuple[str, ...]:
         if row.verdict.interval is not None:
             low, high = row.verdict.interval
             difference += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
-    runs = row.outcome.sample.runs or 0
     return (
         row.label,
         sample(row.outcome.sample, row.percent),
         "–" if number is None else published(number, row.percent),
         difference,
         verdict,
-        f"{runs} {row.outcome.unit}{'s' if runs != 1 else ''}",
+        _runs(row),
         count(row.first.parameters),
         duration(row.wall_time),
     )
+
+
+def _runs(row: Row) -> str:
+    """``3 seeds``, ``5 of 100 folds``."""
+    runs, unit, available = row.outcome.sample.runs or 0, row.outcome.unit, row.spec.available
+    if unit == "fold" and available and runs < available:
+        return f"{runs} of {available} folds"
+    return f"{runs} {unit}{'s' if runs != 1 else ''}"
 
 
 def table(rows: list[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

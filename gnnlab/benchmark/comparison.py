@@ -102,8 +102,6 @@ def _notes(records: list[Record], spec: ExperimentSpec, outcome: Outcome) -> Ite
     folds = len({record.fold for record in records})
     if spec.folds and folds < spec.folds:
         yield f"incomplete: {folds} of {spec.folds} folds"
-    elif spec.available and folds < spec.available:
-        yield f"{folds} of the {spec.available} folds of the split"
     if spec.protocol in CAVEATS:
         yield CAVEATS[spec.protocol]
     if outcome.epoch is not None:

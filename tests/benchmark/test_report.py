@@ -91,7 +91,7 @@ def test_an_unverified_number_is_marked_and_gets_no_verdict(make_record) -> None
     assert "72.15 ± 2.44 (95 % CI) (unverified)" in text
     assert "p = " not in text
     assert "no comparison" in text
-    assert "3 of the 100 folds of the split" in text
+    assert "3 of 100 folds" in text
     assert "published by somebody (unverified)" in text
     assert "also accuracy 72.15 ± 2.44 (95 % CI) (unverified), somebody" in text
 
