@@ -12,6 +12,7 @@ from gnnlab.rewiring.fully_adjacent import FullyAdjacent
 from gnnlab.rewiring.gtr import GTR
 from gnnlab.rewiring.laser import LASER
 from gnnlab.rewiring.random_edges import RandomEdges
+from gnnlab.rewiring.report import RewiringReport, describe_rewiring
 from gnnlab.rewiring.sdrf import SDRF
 from gnnlab.rewiring.virtual_node import VirtualNode
 
@@ -28,6 +29,8 @@ __all__ = [
     "LASER",
     "RandomEdges",
     "Rewiring",
+    "RewiringReport",
     "SDRF",
     "VirtualNode",
+    "describe_rewiring",
 ]
