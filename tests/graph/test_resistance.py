@@ -155,5 +155,5 @@ def test_bad_pairs():
 def test_weights_that_are_not_finite_are_named(bad: float) -> None:
     edge_index, ptr = edges_of(nx.path_graph(3))
     weight = torch.tensor([1.0, 1.0, bad, 1.0])
-    with pytest.raises(GraphError, match="edge 2 .*not finite"):
+    with pytest.raises(GraphError, match=r"edge 2 .*not finite"):
         total_effective_resistance(edge_index, ptr, weight)
