@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gnnlab.errors import ConfigError, GnnlabError, GraphError, nearest
 from gnnlab.graph._check import check_union
+from gnnlab.graph._conjugate_gradients import conjugate_gradients, degree_probe
 from gnnlab.graph._elimination import eliminate
 from gnnlab.graph._multigrid import Multigrid, sparse_tensor
 from gnnlab.graph._symmetric import symmetric
@@ -19,8 +20,9 @@ from gnnlab.ops import scatter_reduce
 
 __all__ = ["LaplacianSolver", "Solution", "solve_laplacian"]
 
-_COLUMNS, _ROWS = 16, 1 << 16  # of a block: what a product with a sparse matrix does best, and what stays in the cache
-_PROBE, _GOOD = 10, 0.1
+_COLUMNS = 16  # of a block: what a product with a sparse matrix does best
+_GOOD = 0.1
+_ROUNDING = 1e-10
 _METHODS = ("auto", "jacobi", "amg")
 
 
@@ -138,12 +140,13 @@ class LaplacianSolver:
         out = torch.empty(b.shape, dtype=torch.float64, device=b.device)
         iterations, residual = 0, 0.0
         for columns in range(0, b.size(1), _COLUMNS):
-            block = self.centred(b[:, columns : columns + _COLUMNS].double())
+            given = b[:, columns : columns + _COLUMNS].double()
+            block = self.centred(given)
+            # What is left of a column that was constant is rounding.
+            norm = block.norm(dim=0).maximum(_ROUNDING * given.norm(dim=0))
             carried = self.elimination.down(block)
             x = torch.zeros_like(block)
-            x[self.core], steps, worst = self._converged(
-                carried[self.core], block.norm(dim=0), tolerance, max_iterations
-            )
+            x[self.core], steps, worst = self._converged(carried[self.core], norm, tolerance, max_iterations)
             x = self.elimination.up(x[self.elimination.core], carried)
             out[:, columns : columns + _COLUMNS] = self.centred(x)
             iterations, residual = max(iterations, steps), max(residual, worst)
@@ -163,15 +166,15 @@ class LaplacianSolver:
 
     def _probe(self) -> float:
         """What ten steps with the degrees leave of the residual of a fixed random right-hand side."""
-        self._precondition = self._jacobi
         generator = torch.Generator().manual_seed(0)
         b = torch.randn(self.num_nodes, 1, dtype=torch.float64, generator=generator).to(self.component.device)
         b = self.centred(b)
-        b = self.elimination.down(b)[self.core]
-        return self._iterate(b, b.norm(dim=0), 0.0, _PROBE)[2]
+        return degree_probe(self.laplacian, self.inverse_degree, self.elimination.down(b)[self.core])
 
     def _converged(self, b: Tensor, norm: Tensor, tolerance: float, limit: int) -> tuple[Tensor, int, float]:
-        x, steps, worst = self._iterate(b, norm, tolerance, limit)
+        if self.laplacian is None:
+            return torch.zeros_like(b), 0, 0.0
+        x, steps, worst = conjugate_gradients(self.laplacian, self._precondition, b, norm, tolerance, limit)
         if not worst <= tolerance:
             other = "amg" if self.method == "jacobi" else "jacobi"
             raise GnnlabError(
@@ -180,39 +183,3 @@ class LaplacianSolver:
                 hint=f"try method='{other}', or a larger tolerance; weights that differ by many orders are hard",
             )
         return x, steps, worst
-
-    def _iterate(self, b: Tensor, norm: Tensor, tolerance: float, limit: int) -> tuple[Tensor, int, float]:
-        """Preconditioned conjugate gradients on the core, until the residual of every column is small."""
-        x = torch.zeros_like(b)
-        if self.laplacian is None:
-            return x, 0, 0.0
-        norm = torch.where(norm > 0, norm, 1.0)
-        residual = b.clone()
-        z = self._precondition(residual)
-        direction, image = z.clone(), torch.empty_like(b)
-        product = _dots(residual, z)
-        step, worst = 0, float((_dots(residual, residual).sqrt() / norm).max())
-        while step < limit and worst > tolerance:
-            torch.mm(self.laplacian, direction, out=image)
-            length = _quotient(product, _dots(direction, image))
-            x.addcmul_(direction, length)
-            residual.addcmul_(image, length, value=-1)
-            step, worst = step + 1, float((_dots(residual, residual).sqrt() / norm).max())
-            z = self._precondition(residual)
-            following = _dots(residual, z)
-            direction.mul_(_quotient(following, product)).add_(z)
-            product = following
-        return x, step, worst
-
-
-def _dots(a: Tensor, b: Tensor) -> Tensor:
-    """[k] inner products of the columns, in pieces that need no large buffer."""
-    total = a.new_zeros(a.size(1))
-    for left, right in zip(a.split(_ROWS), b.split(_ROWS), strict=True):
-        total += (left * right).sum(0)
-    return total
-
-
-def _quotient(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 for a column that has nothing left to do."""
-    return torch.where(b > 0, a / torch.where(b > 0, b, 1.0), 0.0)

@@ -25,6 +25,7 @@ __all__ = [
 
 _MOST_BYTES = 2**33
 _CELLS = 1 << 20
+_ROUNDING = 1e-10
 _TOLERANCE = 1e-8  # of a single pair, whose right-hand side is far from the slow vectors
 
 
@@ -127,16 +128,15 @@ def resistance_sketch(
     solver, edges, weight = _prepare(edge_index, ptr, edge_weight, method)
     scale = (weight / dimensions).sqrt()[:, None]
 
-    def incidence(first: int, last: int) -> Tensor:
+    def flows(first: int, last: int) -> Tensor:
         signs = scale * random_signs(edges, edges, ptr, seed, first, last)
-        return (
-            signs.new_zeros(solver.num_nodes, last - first)
-            .index_add_(0, edges[0], signs)
-            .index_add_(0, edges[1], -signs)
-        )
+        out = signs.new_zeros(solver.num_nodes, last - first)
+        out.index_add_(0, edges[0], signs).index_add_(0, edges[1], -signs)
+        # Flows that go round in cycles leave rounding, for which there is nothing to solve.
+        return out * (out.norm(dim=0) > _ROUNDING * scale.norm())
 
     rows = torch.cat(
-        [solver.solve(incidence(low, high), tolerance).x for low, high in _ranges(dimensions, edges.size(1))], 1
+        [solver.solve(flows(low, high), tolerance).x for low, high in _ranges(dimensions, edges.size(1))], 1
     )
     sketch = ResistanceSketch(rows, solver.component, 0.0)
     rank = int((solver.sizes - 1).clamp(min=0).sum())

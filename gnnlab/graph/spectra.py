@@ -61,8 +61,8 @@ def laplacian_eigh(
     positive; if two opposite ones tie, the sum of cubes is; if that vanishes too, the first of them.
 
     Small components are solved in stacks, larger ones one by one on several threads (LAPACK ``dsyevr``,
-    only the wanted pairs), those above ``dense_limit`` nodes by LOBPCG with a sparse factorisation as
-    preconditioner.
+    only the wanted pairs), those above ``dense_limit`` nodes by LOBPCG, preconditioned by a sparse
+    factorisation, above 5000 nodes by multigrid or (on expanders, where both would fill in) by the degrees.
 
     Args:
         edge_index: [2, E] long, node ids of the union.

@@ -114,6 +114,14 @@ def test_elimination_is_a_schur_complement():
     torch.testing.assert_close(rest.sum_mass, 1 - inner.sum(0))
 
 
+def test_nothing_to_solve():
+    edge_index, ptr = tensors(nx.complete_graph(7))
+    constant = torch.full((7, 2), 0.1, dtype=torch.double)
+    assert float(solve_laplacian(edge_index, ptr, constant).abs().max()) < 1e-12
+    assert solve_laplacian(edge_index, ptr, random(7, 0)).shape == (7, 0)
+    assert solve_laplacian(torch.zeros(2, 0, dtype=torch.long), torch.tensor([0]), random(0, 3)).shape == (0, 3)
+
+
 def test_the_probe_chooses():
     for graph, method in (
         (nx.barabasi_albert_graph(3000, 2, seed=0), "jacobi"),

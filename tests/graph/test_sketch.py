@@ -103,6 +103,11 @@ def test_routes_agree(function):
     assert torch.equal(function(edge_index, ptr, many, method="auto"), wanted)
 
 
+def test_flows_in_circles_are_nothing_to_solve():
+    edge_index, ptr = tensors(nx.complete_graph(4))
+    assert resistance_sketch(edge_index, ptr, 64, edge_weight=torch.full((12,), 0.3)).rows.isfinite().all()
+
+
 def test_large_components_take_the_sketch():
     n = 12_000
     line = torch.stack([torch.arange(n - 1), torch.arange(1, n)])
