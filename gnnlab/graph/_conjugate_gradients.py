@@ -36,7 +36,8 @@ def conjugate_gradients(
     """
     norm = torch.where(norm > 0, norm, 1.0)
     x, residual, image = torch.zeros_like(b), b.clone(), torch.empty_like(b)
-    step, worst = 0, float((_dots(residual, residual).sqrt() / norm).max())
+    relative = _dots(residual, residual).sqrt() / norm
+    step, worst = 0, float(relative.max())
     direction, product = torch.zeros_like(b), torch.zeros_like(norm)
     while step < limit and worst > tolerance:
         z = precondition(residual)
@@ -44,10 +45,12 @@ def conjugate_gradients(
         direction.mul_(_quotient(following, product)).add_(z)
         product = following
         torch.mm(matrix, direction, out=image)
-        length = _quotient(product, _dots(direction, image))
+        # A finished column rests: its rounding would lead along the null space, where steps have no bound.
+        length = torch.where(relative > tolerance, _quotient(product, _dots(direction, image)), 0.0)
         x.addcmul_(direction, length)
         residual.addcmul_(image, length, value=-1)
-        step, worst = step + 1, float((_dots(residual, residual).sqrt() / norm).max())
+        relative = _dots(residual, residual).sqrt() / norm
+        step, worst = step + 1, float(relative.max())
     return x, step, worst
 
 
