@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from gnnlab.benchmark.speed import _large_graphs
 from gnnlab.benchmark.speed import _reference_rewiring as reference
 from gnnlab.benchmark.speed.measure import Comparison, interleave, ratio, show, write
 from gnnlab.data import load_dataset
@@ -68,6 +69,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     rows = [row(graphs, options.rounds) for graphs in _datasets(options.graphs) for row in _ROWS[graphs.name]]
+    rows += _large_graphs.rows(options)
     show(f"gnnlab bench rewiring ({torch.get_num_threads()} threads)", rows)
     if options.json:
         write(options.json, rows, shlex.join(["gnnlab", "bench", "rewiring", *argv]))
