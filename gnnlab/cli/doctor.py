@@ -27,7 +27,6 @@ _OPTIONAL = {
     "torch-scatter": ("scatter", "recognised as a kernel backend"),
     "torch-sparse": ("scatter", "recognised as a kernel backend"),
     "rdkit": ("mol", "molecules from SMILES (peptides, molhiv, zinc)"),
-    "pyamg": ("large", "effective resistance of large graphs"),
     "e3nn": ("equivariant", "equivariant layers"),
     "optuna": ("sweep", "hyper-parameter search"),
     "tensorboard": ("log", "logging beside the CSV files"),

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnlab.ops._numba._jit import compiled, index
+from gnnlab.ops._numba._jit import bound, claim, compiled, index
+from gnnlab.ops._numba._threads import run
 
 __all__ = ["distance_table", "pairs_within"]
 
@@ -20,41 +21,46 @@ def distance_table(
 ) -> Tensor:
     """As :func:`gnnlab.graph._search_torch.distance_table`."""
     table = np.full((end - begin, width), -1, np.int32)
-    _fill_table(pointers.numpy(), targets.numpy(), home.numpy(), begin, cutoff, table)
+    run(_fill_table, table.size, pointers.numpy(), targets.numpy(), home.numpy(), begin, cutoff, table)
     return torch.from_numpy(table)
 
 
 def pairs_within(pointers: Tensor, targets: Tensor, k: int, max_pairs: int) -> tuple[Tensor, Tensor] | None:
     """As :func:`gnnlab.graph._search_torch.pairs_within`."""
     rows, columns = pointers.numpy(), targets.numpy()
-    starts = np.zeros(rows.size, np.int64)
-    if not _count_pairs(rows, columns, k, max_pairs, starts):
+    counts, work = np.zeros(rows.size - 1, np.int64), (rows.size + columns.size) * (k + 1)
+    run(_count_pairs, work, rows, columns, k, max_pairs, counts)
+    starts = np.append(0, counts.cumsum())
+    if starts[-1] > max_pairs:
         return None
     pairs, distance = np.empty((2, starts[-1]), np.int64), np.empty(starts[-1], np.int64)
-    _fill_pairs(rows, columns, k, starts, pairs, distance)
+    run(_fill_pairs, work + pairs.size, rows, columns, k, starts, pairs, distance)
     return torch.from_numpy(pairs), torch.from_numpy(distance)
 
 
 @compiled
-def _fill_table(pointers, targets, home, begin, cutoff, table):
-    queue = np.empty(table.shape[1], np.int64)
-    for row in range(table.shape[0]):
-        distance, start = table[row], home[begin + row]
-        queue[0] = begin + row
-        distance[begin + row - start] = 0
-        first, last = 0, 1
-        while first < last:
-            u = queue[first]
-            first += 1
-            hops = distance[u - start] + 1
-            if hops > cutoff:
-                break
-            for slot in range(index(pointers[u]), index(pointers[u + 1])):
-                v = targets[slot]
-                if distance[index(v - start)] < 0:
-                    distance[index(v - start)] = hops
-                    queue[last] = v
-                    last += 1
+def _fill_table(counter, chunks, pointers, targets, home, begin, cutoff, table):
+    queue, rows = np.empty(table.shape[1], np.int64), table.shape[0]
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        for row in range(rows * chunk // chunks, rows * (chunk + 1) // chunks):
+            distance, start = table[row], home[begin + row]
+            queue[0] = begin + row
+            distance[begin + row - start] = 0
+            first, last = 0, 1
+            while first < last:
+                u = queue[first]
+                first += 1
+                hops = distance[u - start] + 1
+                if hops > cutoff:
+                    break
+                for slot in range(index(pointers[u]), index(pointers[u + 1])):
+                    v = targets[slot]
+                    if distance[index(v - start)] < 0:
+                        distance[index(v - start)] = hops
+                        queue[last] = v
+                        last += 1
+        chunk = claim(counter, 1)
 
 
 @compiled
@@ -80,30 +86,36 @@ def _search(pointers, targets, source, k, seen, queue, ends):
 
 
 @compiled
-def _count_pairs(pointers, targets, k, max_pairs, starts):
-    num_nodes = starts.size - 1
-    seen, queue, ends = np.full(num_nodes, -1), np.empty(num_nodes, np.int64), np.empty(k + 1, np.int64)
-    for source in range(num_nodes):
-        hops = _search(pointers, targets, source, k, seen, queue, ends)
-        starts[source + 1] = starts[source] + ends[hops] - 1
-        if starts[source + 1] > max_pairs:
-            return False
-    return True
+def _count_pairs(counter, chunks, pointers, targets, k, max_pairs, counts):
+    seen, queue, ends = np.full(counts.size, -1), np.empty(counts.size, np.int64), np.empty(k + 1, np.int64)
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        total = 0
+        for source in range(np.int64(bound(pointers, chunk, chunks)), np.int64(bound(pointers, chunk + 1, chunks))):
+            hops = _search(pointers, targets, source, k, seen, queue, ends)
+            counts[source] = ends[hops] - 1
+            total += counts[source]
+            if total > max_pairs:
+                break  # too many, whatever the others find
+        chunk = claim(counter, 1)
 
 
 @compiled
-def _fill_pairs(pointers, targets, k, starts, pairs, distance):
+def _fill_pairs(counter, chunks, pointers, targets, k, starts, pairs, distance):
     num_nodes = starts.size - 1
     seen, queue, ends = np.full(num_nodes, -1), np.empty(num_nodes, np.int64), np.empty(k + 1, np.int64)
-    for source in range(num_nodes):
-        hops = _search(pointers, targets, source, k, seen, queue, ends)
-        size = ends[hops] - 1
-        found, hop = pairs[:, starts[source] : starts[source] + size], distance[starts[source] : starts[source] + size]
-        for d in range(1, hops + 1):
-            _sort(queue[ends[d - 1] : ends[d]])
-            hop[ends[d - 1] - 1 : ends[d] - 1] = d
-        found[0] = source
-        found[1] = queue[1 : size + 1]
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        for source in range(np.int64(bound(pointers, chunk, chunks)), np.int64(bound(pointers, chunk + 1, chunks))):
+            hops = _search(pointers, targets, source, k, seen, queue, ends)
+            first, last = starts[source], starts[source + 1]
+            found, hop = pairs[:, first:last], distance[first:last]
+            for d in range(1, hops + 1):
+                _sort(queue[ends[d - 1] : ends[d]])
+                hop[ends[d - 1] - 1 : ends[d] - 1] = d
+            found[0] = source
+            found[1] = queue[1 : last - first + 1]
+        chunk = claim(counter, 1)
 
 
 @compiled

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gnnlab.ops import expand_ptr
-from gnnlab.ops._numba._jit import compiled, index
+from gnnlab.ops._numba._jit import bound, claim, compiled, index
+from gnnlab.ops._numba._threads import run
 
 __all__ = ["count_walks"]
 
@@ -37,7 +38,7 @@ def count_walks(
     both_ways = bool((ptr.diff() > _DENSE).any()) and _symmetric(pointers, targets)
     out = np.zeros(pairs.size(1))
     arrays = (tensor.contiguous().numpy() for tensor in (ptr, starts, pointers, targets, weight, pairs))
-    _count(*arrays, length, self_loops, both_ways, out)
+    run(_count, 4 * out.size * length, *arrays, length, self_loops, both_ways, out)
     return torch.from_numpy(out)
 
 
@@ -47,24 +48,28 @@ def _symmetric(pointers: Tensor, targets: Tensor) -> bool:
 
 
 @compiled
-def _count(ptr, starts, pointers, targets, weight, pairs, length, self_loops, both_ways, out):
+def _count(counter, chunks, ptr, starts, pointers, targets, weight, pairs, length, self_loops, both_ways, out):
     widest = 0
     for graph in range(ptr.size - 1):
         if ptr[graph + 1] - ptr[graph] <= _DENSE:
             widest = max(widest, ptr[graph + 1] - ptr[graph])
     now, then = np.empty(widest * widest), np.empty(widest * widest)
-    for graph in range(ptr.size - 1):
-        begin, end = ptr[graph], ptr[graph + 1]
-        wanted, counts = pairs[:, starts[graph] : starts[graph + 1]] - begin, out[starts[graph] : starts[graph + 1]]
-        if counts.size == 0:
-            continue
-        rows = pointers[begin : end + 1] - pointers[begin]
-        columns = targets[pointers[begin] : pointers[end]] - begin
-        entries = weight[pointers[begin] : pointers[end]]
-        if end - begin <= _DENSE:
-            _multiply(rows, columns, entries, wanted, length, self_loops, counts, now, then)
-        else:
-            _spread(rows, columns, entries, wanted, length, self_loops, both_ways, counts)
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        for graph in range(bound(starts, chunk, chunks), bound(starts, chunk + 1, chunks)):
+            begin, end = ptr[graph], ptr[graph + 1]
+            first, last = starts[graph], starts[graph + 1]
+            if first == last:
+                continue
+            wanted, counts = pairs[:, first:last] - begin, out[first:last]
+            rows = pointers[begin : end + 1] - pointers[begin]
+            columns = targets[pointers[begin] : pointers[end]] - begin
+            entries = weight[pointers[begin] : pointers[end]]
+            if end - begin <= _DENSE:
+                _multiply(rows, columns, entries, wanted, length, self_loops, counts, now, then)
+            else:
+                _spread(rows, columns, entries, wanted, length, self_loops, both_ways, counts)
+        chunk = claim(counter, 1)
 
 
 @compiled

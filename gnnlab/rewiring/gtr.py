@@ -20,10 +20,11 @@ from gnnlab.rewiring import _gtr_torch
 from gnnlab.rewiring._base import Rewiring
 from gnnlab.rewiring._edits import Edits, both_ways
 from gnnlab.rewiring._greedy import merged
+from gnnlab.rewiring._sketched_gtr import sketched_gtr_pairs
 
 __all__ = ["GTR"]
 
-_WEIGHTS = ("size", "none")
+_WEIGHTS, _METHODS = ("size", "none"), ("dense", "sketch")
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,14 +44,18 @@ class GTR(Rewiring):
     (the released code then appends self-loops). Edges come in greedy order, so those with ``edge_order`` up
     to j are what ``num_edges=j`` gives.
 
-    Works on dense float64 matrices of the components, :math:`O(n^3 + k n^2)`. Self-loops, repeated edges
-    and ``edge_weight`` are ignored.
+    Works on dense float64 matrices of the components, :math:`O(n^3 + k n^2)`, or, for graphs of up to millions of
+    nodes, on sketches of their pseudo-inverses (``method="sketch"``): every edge is then near the best one, for one
+    solution of a Laplacian system and :math:`O(n)`. Self-loops, repeated edges and ``edge_weight`` are ignored.
 
     Args:
         num_edges: Undirected edges k added to every graph.
         component_weight: ``"size"``: components compete by the decrease of their total resistance. ``"none"``:
             by :math:`B / (1 + R)` alone, as in the released code.
-        dense_limit: Nodes of the largest component that is accepted.
+        method: ``"dense"`` (exact) or ``"sketch"`` (near-greedy, for large graphs; components compete by size).
+        dense_limit: Nodes of the largest component that ``"dense"`` accepts.
+        dimensions: Columns of a sketch; estimates of a gain err by about :math:`\sqrt{2 / \mathrm{dimensions}}`.
+        seed: Of the sketches.
         symmetrise: Take an edge in one direction for both; otherwise it is an error.
 
     Shapes:
@@ -58,7 +63,7 @@ class GTR(Rewiring):
 
     Raises:
         GraphError: an edge without its reverse.
-        BudgetError: a component of more than ``dense_limit`` nodes.
+        BudgetError: a component of more than ``dense_limit`` nodes, with ``method="dense"``.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -70,7 +75,10 @@ class GTR(Rewiring):
 
     num_edges: int = 10
     component_weight: Literal["size", "none"] = "size"
+    method: Literal["dense", "sketch"] = "dense"
     dense_limit: int = 5000
+    dimensions: int = 64
+    seed: int = 0
     symmetrise: bool = False
 
     version: ClassVar[int] = 1
@@ -78,19 +86,26 @@ class GTR(Rewiring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_edges < 0 or self.dense_limit < 1:
+        if self.num_edges < 0 or min(self.dense_limit, self.dimensions) < 1:
             raise ConfigError(
-                f"num_edges must be at least 0 and dense_limit at least 1, got {self.num_edges} and {self.dense_limit}",
+                f"num_edges must be at least 0, dense_limit and dimensions at least 1, got {self.num_edges}, "
+                f"{self.dense_limit} and {self.dimensions}",
                 where="GTR",
             )
-        if self.component_weight not in _WEIGHTS:
-            hint = nearest(str(self.component_weight), _WEIGHTS)
-            raise ConfigError(f"unknown component_weight {self.component_weight!r}", where="GTR", hint=hint)
+        for name, known in (("component_weight", _WEIGHTS), ("method", _METHODS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"unknown {name} {value!r}", where="GTR", hint=nearest(str(value), known))
+        if (self.component_weight, self.method) == ("none", "sketch"):
+            raise ConfigError('method="sketch" weighs components by their size', where="GTR.component_weight")
 
     @torch.no_grad()
     def edits(self, edge_index: Tensor, ptr: Tensor) -> Edits:
         edges = undirected_edges(edge_index, ptr, self.symmetrise)
         edges = torch.cat([edges, edges.flip(0)], 1)
+        if self.method == "sketch":
+            found = sketched_gtr_pairs(edges, ptr, self.num_edges, self.dimensions, self.seed)
+            return both_ways(found.pairs, found.order)
         weight = torch.ones(edges.size(1), dtype=torch.float64, device=edges.device)
         component, union = by_component(edges, weight, int(ptr[-1]))
         check_dense(union, self.dense_limit, f"the bound is dense_limit={self.dense_limit}; raise it if memory allows")

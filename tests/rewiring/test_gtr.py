@@ -175,6 +175,19 @@ def test_contract(transform, engine):
     check_transform(transform)
 
 
+def test_sketches_come_close_to_the_greedy_choice():
+    data = data_of(nx.random_regular_graph(3, 200, seed=1))
+    exact, near = (GTR(num_edges=5, method=method)(data) for method in ("dense", "sketch"))
+    before, best, ours = (float(total_effective_resistance(d.edge_index, ptr_of(d))) for d in (data, exact, near))
+    assert near.num_edges == exact.num_edges
+    assert before - ours >= 0.8 * (before - best)
+    check_transform(GTR(num_edges=2, method="sketch", symmetrise=True))
+
+
+def ptr_of(data):
+    return torch.tensor([0, data.num_nodes])
+
+
 def test_refusals():
     one_way = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
     with pytest.raises(GraphError, match="symmetrise=True"):
@@ -186,4 +199,8 @@ def test_refusals():
         GTR(component_weight="sizes")
     with pytest.raises(ConfigError, match="num_edges"):
         GTR(num_edges=-1)
+    with pytest.raises(ConfigError, match="sketch"):
+        GTR(method="sketches")
+    with pytest.raises(ConfigError, match="component_weight"):
+        GTR(method="sketch", component_weight="none")
     assert added(GTR(num_edges=0), data_of(nx.path_graph(4))) == []
