@@ -41,7 +41,7 @@ def compiled(function: Callable, **options: Any) -> Callable:
     if not hasattr(kept, "_source_stamp"):  # a numba that cannot be told: rather compile anew than run what was
         return njit(**options)(function)
     own = Path(function.__code__.co_filename).stat()  # it may lie in another package
-    kept._source_stamp = max(_STAMP[0], own.st_mtime), _STAMP[1] + own.st_size
+    kept._source_stamp = (*_STAMP, own.st_mtime, own.st_size)
     return kernel
 
 
