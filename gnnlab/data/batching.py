@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from torch_geometric.data import Batch, Data
 
 from gnnlab.data import _gather_torch
 from gnnlab.data._columns import Column, Span
+from gnnlab.graph._engine import engine
 
 if TYPE_CHECKING:
     from gnnlab.data.store import GraphStore
@@ -101,13 +100,4 @@ def _shifted(values: Tensor, column: Column, span: Span, offset: Tensor | None, 
 
 
 def _gather_for(device: torch.device) -> ModuleType:
-    return _compiled_gather() if device.type == "cpu" else _gather_torch
-
-
-@cache
-def _compiled_gather() -> ModuleType:
-    if find_spec("numba") is None:
-        return _gather_torch
-    from gnnlab.data import _gather_numba
-
-    return _gather_numba
+    return engine(device, _gather_torch, "gnnlab.data._gather_numba")

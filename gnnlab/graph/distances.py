@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from torch import Tensor
 from gnnlab.errors import BudgetError, ConfigError
 from gnnlab.graph import _search_torch
 from gnnlab.graph._check import check_union
+from gnnlab.graph._engine import engine
 from gnnlab.graph._search_torch import walk_bound
 
 __all__ = ["PairDistances", "diameter", "k_hop_pairs", "shortest_path_distances"]
@@ -158,13 +157,4 @@ def _widest(ptr: Tensor) -> int:
 
 
 def _search_for(device: torch.device) -> ModuleType:
-    return _compiled_search() if device.type == "cpu" else _search_torch
-
-
-@cache
-def _compiled_search() -> ModuleType:
-    if find_spec("numba") is None:
-        return _search_torch
-    from gnnlab.graph import _search_numba
-
-    return _search_numba
+    return engine(device, _search_torch, "gnnlab.graph._search_numba")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cache
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError
 from gnnlab.graph import _transport
+from gnnlab.graph._engine import engine
 from gnnlab.graph._neighbours import Neighbours, over_edges, slices
 from gnnlab.graph.undirected import undirected_edges
 
@@ -83,7 +82,7 @@ def neighbourhood_transports(
     graph: Neighbours, pairs: Tensor, alpha: float, transport: Solver | None = None
 ) -> Transports:
     """Transport between the measures of the ends of every edge ``pairs`` [2, M] of a simple graph."""
-    transport = transport or _solver(pairs.device.type)
+    transport = transport or engine(pairs.device, _transport.transport, "gnnlab.graph._transport_numba:transport")
     degree = graph.degree
     d_u, d_v = degree[pairs]
     cells = int((d_u * d_v).sum())
@@ -111,16 +110,6 @@ def neighbourhood_transports(
             distance[where] = work.sum((1, 2)) / (share.denominator * d_u * d_v)[where]
             pair[:, where] = torch.stack([rows[place, row], columns[place, column]])
     return Transports(distance, pair)
-
-
-@cache
-def _solver(device: str) -> Solver:
-    """The fastest one that runs here; all find the same plans."""
-    if device != "cpu" or find_spec("numba") is None:
-        return _transport.transport
-    from gnnlab.graph import _transport_numba
-
-    return _transport_numba.transport
 
 
 class _Masses(NamedTuple):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from gnnlab.errors import ConfigError
 from gnnlab.graph._check import check_pairs, check_union
+from gnnlab.graph._engine import engine
 from gnnlab.graph._walk_columns import share_columns
 from gnnlab.graph.components import breadth_first_layers
 from gnnlab.ops import expand_ptr
@@ -82,16 +81,7 @@ def walk_counts(
 
 
 def _counter_for(device: torch.device) -> Callable[..., Tensor]:
-    return _compiled_counter() if device.type == "cpu" else _count_walks
-
-
-@cache
-def _compiled_counter() -> Callable[..., Tensor]:
-    if find_spec("numba") is None:
-        return _count_walks
-    from gnnlab.graph._walk_numba import count_walks
-
-    return count_walks
+    return engine(device, _count_walks, "gnnlab.graph._walk_numba:count_walks")
 
 
 def _count_walks(

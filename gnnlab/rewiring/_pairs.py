@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
 from gnnlab.graph import undirected_edges
+from gnnlab.graph._engine import engine
 from gnnlab.graph.buckets import size_buckets
 
 __all__ = ["ranks", "simple_edges", "unordered"]
@@ -42,17 +39,7 @@ def ranks(sizes: Tensor, first: Tensor, second: Tensor) -> Tensor:
         first: [P] floating, decides.
         second: [P] floating, decides where ``first`` is equal; then the place does.
     """
-    engine = _compiled() if sizes.device.type == "cpu" else _ranks
-    return engine(sizes, first, second)
-
-
-@cache
-def _compiled() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    if find_spec("numba") is None:
-        return _ranks
-    from gnnlab.rewiring import _ranks_numba
-
-    return _ranks_numba.ranks
+    return engine(sizes.device, _ranks, "gnnlab.rewiring._ranks_numba:ranks")(sizes, first, second)
 
 
 def _ranks(sizes: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import ClassVar
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from gnnlab.errors import ConfigError
 from gnnlab.graph import undirected_edges
+from gnnlab.graph._engine import engine
 from gnnlab.graph._noise import pair_noise
 from gnnlab.graph._symmetric import by_component
 from gnnlab.graph.buckets import sort_union
@@ -104,13 +103,4 @@ class FoSR(Rewiring):
 
 
 def _engine(device: torch.device) -> ModuleType:
-    return _compiled() if device.type == "cpu" else _fosr_torch
-
-
-@cache
-def _compiled() -> ModuleType:
-    if find_spec("numba") is None:
-        return _fosr_torch
-    from gnnlab.rewiring import _fosr_numba
-
-    return _fosr_numba
+    return engine(device, _fosr_torch, "gnnlab.rewiring._fosr_numba")

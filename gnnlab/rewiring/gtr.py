@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import ClassVar, Literal
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from gnnlab.errors import ConfigError, nearest
 from gnnlab.graph import undirected_edges
+from gnnlab.graph._engine import engine
 from gnnlab.graph._pseudo_inverse import check_dense
 from gnnlab.graph._symmetric import by_component
 from gnnlab.ops import expand_ptr
@@ -118,13 +117,4 @@ class GTR(Rewiring):
 
 
 def _engine(device: torch.device) -> ModuleType:
-    return _compiled() if device.type == "cpu" else _gtr_torch
-
-
-@cache
-def _compiled() -> ModuleType:
-    if find_spec("numba") is None:
-        return _gtr_torch
-    from gnnlab.rewiring import _gtr_numba
-
-    return _gtr_numba
+    return engine(device, _gtr_torch, "gnnlab.rewiring._gtr_numba")
