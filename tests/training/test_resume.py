@@ -122,6 +122,15 @@ class Twice(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def _interruptible():
+    """Whoever starts the tests in the background may have told them to ignore this signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_a_later_second_signal_stops_at_once(toys, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit):
