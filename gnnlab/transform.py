@@ -42,6 +42,12 @@ class Transform(BaseTransform):
     def forward(self, data: Data) -> Data:
         raise NotImplementedError(f"{type(self).__name__} does not implement forward(data)")
 
+    def check_budget(self, nodes: Tensor) -> None:
+        """Raise a ``BudgetError`` where the result for graphs of ``nodes`` [G] nodes would be too large.
+
+        A store asks before it transforms a whole dataset, chunk by chunk; most results are as large as the graph.
+        """
+
     def key(self) -> str:
         """Content address: class, version and fields, as sixteen hexadecimal digits."""
         spec = json.dumps(self.spec(), sort_keys=True, default=repr)
@@ -70,6 +76,10 @@ class Compose(Transform):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transforms", tuple(self.transforms))
+
+    def check_budget(self, nodes: Tensor) -> None:
+        for transform in self.transforms:
+            transform.check_budget(nodes)
 
     def forward(self, data: Data) -> Data:
         for transform in self.transforms:

@@ -16,6 +16,7 @@ attribute            shape, dtype                        meaning
 ``y``                [G, T] or [N] / [N, T]              targets; NaN (float) or -1 (long) = unlabelled
 ``pos``              [N, 3] float                        coordinates
 ``pe_<name>``        [N, k] float                        node encoding (``edge_pe_<name>`` [E, k] for edges)
+``pair_pe_<name>``   [P, k] float                        encoding of the pairs ``pair_index``
 ``path_<l>``         [P_l, l + 1] long                   paths of length l, root first; indexes nodes
 ``pair_index``       [2, P] long                         ordered node pairs (root, v)
 ``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge

@@ -235,7 +235,8 @@ class GnnlabCLI(LightningCLI):
     @property
     def transforms(self) -> list[dict[str, Any]]:
         """Class, version, fields and key of everything applied to the data."""
-        return [{**step.spec(), "key": step.key()} for step in self.datamodule.transforms]
+        steps = (*self.datamodule.transforms, *self.datamodule.batch_transforms)
+        return [{**step.spec(), "key": step.key()} for step in steps]
 
     def write_resolved(self, folder: Path) -> Path:
         """Write ``resolved.yaml`` into a run's folder: ``-c`` that file runs the same again."""

@@ -16,6 +16,7 @@ from gnnlab.data._check import check_columns
 from gnnlab.data._collect import columns_from_union
 from gnnlab.data._columns import Column, Layout, narrow, ragged_rows
 from gnnlab.errors import DataError
+from gnnlab.transform import Transform
 
 if TYPE_CHECKING:
     from gnnlab.data.store import GraphStore
@@ -46,6 +47,8 @@ def take(store: GraphStore, index: Tensor) -> GraphStore:
 
 def map_store(store: GraphStore, transform: Callable[[Batch], Batch], chunk_nodes: int, progress: bool) -> GraphStore:
     """Transform the union of every chunk; columns the transform did not replace are shared."""
+    if isinstance(transform, Transform):
+        transform.check_budget(store.layouts["node"].sizes)
     chunks = _chunks(store.layouts["node"], chunk_nodes)
     shown = track(chunks, description=f"{transform!r}", transient=True, disable=not progress)
     parts = [_mapped_chunk(store, transform, chunk) for chunk in shown]
@@ -81,8 +84,10 @@ def _mapped_chunk(
         "node": _nodes_of(result, store, transform, chunk),
         "graph": Layout.from_sizes(store.layouts["graph"].sizes[chunk]),
     }
-    if "edge_index" in before and "edge_index" not in changed:
-        layouts["edge"] = Layout.from_sizes(store.layouts["edge"].sizes[chunk])
+    for level, layout in store.layouts.items():
+        # Whatever indexes a level that stays as it is counts its rows as before.
+        if f"{level}_index" in before and f"{level}_index" not in changed:
+            layouts[level] = Layout.from_sizes(layout.sizes[chunk])
     old_levels = set(layouts) - {"node"}
     columns = columns_from_union(result, changed, layouts)
     new_levels = {level for level in layouts if level not in old_levels}

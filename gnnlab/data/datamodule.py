@@ -28,6 +28,8 @@ class GraphDataModule(LightningDataModule):
     Args:
         dataset: Name of a card (``gnnlab datasets list``).
         transforms: Applied in order, once, to the whole dataset, and cached.
+        batch_transforms: Applied in order to every batch, every time: for what is too large to be kept, such as
+            features of all pairs of nodes.
         batch_size: Graphs per training batch.
         eval_batch_size: Graphs per evaluation batch. By default up to eight times ``batch_size``, because nothing
             is kept for gradients, as long as they have 131,072 rows of all levels (nodes, edges, ...) on average;
@@ -54,9 +56,11 @@ class GraphDataModule(LightningDataModule):
         in_device_memory: bool | None = None,
         pad: bool | None = None,
         root: str | None = None,
+        batch_transforms: Sequence[Transform] = (),
     ) -> None:
         super().__init__()
-        self.dataset, self.transforms = dataset, tuple(transforms)
+        self.dataset = dataset
+        self.transforms, self.batch_transforms = tuple(transforms), tuple(batch_transforms)
         self.batch_size, self.eval_batch_size, self.pad = batch_size, eval_batch_size, pad
         self.split, self.fold, self.seed = split, fold, seed
         self.in_device_memory, self.root = in_device_memory, root
@@ -122,7 +126,8 @@ class GraphDataModule(LightningDataModule):
         world = {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size} if self.trainer else {}
         if len(self.store) == 1:
             world = {}
-        return GraphLoader(self.store, batch_size, index=index, seed=self.seed, **options, **world)
+        transform = Compose(self.batch_transforms) if self.batch_transforms else None
+        return GraphLoader(self.store, batch_size, index=index, seed=self.seed, transform=transform, **options, **world)
 
     def _indices(self, stage: str) -> Tensor | None:
         """Graphs of a stage; ``None`` for the whole of a single-graph dataset."""

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 from gnnlab.data.padding import Buckets, assemble_padded
 from gnnlab.data.store import GraphStore
 from gnnlab.errors import ConfigError
+from gnnlab.transform import Transform
 
 __all__ = ["GraphLoader"]
 
@@ -34,9 +35,10 @@ class GraphLoader:
         world_size: Number of replicas.
         pad: Fill batches up to few static shapes with dummy graphs, see :mod:`gnnlab.data.padding`, so that a
             recorded training step can be replayed. A single graph has one shape and stays as it is.
+        transform: Applied to every batch, for what would take too much memory if it were stored.
 
     Raises:
-        ConfigError: no graphs to iterate over, ``batch_size`` below 1.
+        ConfigError: no graphs to iterate over, ``batch_size`` below 1, or a transform of padded batches.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -58,6 +60,7 @@ class GraphLoader:
         rank: int = 0,
         world_size: int = 1,
         pad: bool = False,
+        transform: Transform | None = None,
     ) -> None:
         self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
         self.index = torch.arange(len(store)) if index is None else index.cpu()
@@ -66,6 +69,9 @@ class GraphLoader:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
         if not self.index.numel():
             raise ConfigError("there are no graphs to iterate over", where=store.name or None)
+        if pad and transform is not None:
+            raise ConfigError("a transformed batch has no static shape", hint="store the result: data.transforms")
+        self.transform = transform
         self._whole: Batch | None = None
         self._buckets = Buckets.plan(store, self.index, batch_size) if pad else None
 
@@ -102,11 +108,17 @@ class GraphLoader:
         if len(self.store) == 1:
             # A node task on one graph: the same union every step, assembled once.
             if self._whole is None:
-                self._whole = self.store[chunks[0]]
+                self._whole = self._transformed(self.store[chunks[0]])
             yield self._whole
             return
         for chunk in chunks:
-            yield self.store[chunk] if self._buckets is None else assemble_padded(self.store, chunk, self._buckets)
+            if self._buckets is None:
+                yield self._transformed(self.store[chunk])
+            else:
+                yield assemble_padded(self.store, chunk, self._buckets)
+
+    def _transformed(self, batch: Batch) -> Batch:
+        return batch if self.transform is None else self.transform(batch)
 
 
 def _mix(seed: int, epoch: int) -> int:
