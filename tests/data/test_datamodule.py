@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GINConv, SAGEConv
 
 from gnnlab.data import GraphDataModule, GraphStore, TaskSpec, datamodule
+from gnnlab.encodings import RandomWalkPE
 from gnnlab.errors import ConfigError
 
 GRAPH_TASK = TaskSpec("graph", 1, "l1", "mae", False)
@@ -80,3 +81,11 @@ def test_a_generated_dataset_end_to_end(tmp_path: Path) -> None:
     batch = next(iter(data.val_dataloader()))
     assert batch.num_graphs == 100
     assert (batch.y >= 0).sum() == 100
+
+
+def test_batch_transforms_run_in_every_loader(serve) -> None:
+    parts = splits(train=[0, 1], val=[2], test=[3])
+    data = serve(GraphStore.from_data_list(graphs(4), task=GRAPH_TASK, splits=parts))
+    data.batch_transforms = (RandomWalkPE(walk_length=4),)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+        assert all(batch.pe_rwse.shape == (batch.num_nodes, 4) for batch in loader)

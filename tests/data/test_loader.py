@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from gnnlab.data import GraphLoader, GraphStore
+from gnnlab.encodings import RandomWalkPE
 from gnnlab.errors import ConfigError
 
 
@@ -55,3 +56,26 @@ def test_errors(store: GraphStore) -> None:
         GraphLoader(store, index=torch.tensor([], dtype=torch.long))
     with pytest.raises(ConfigError, match="batch_size"):
         GraphLoader(store, 0)
+
+
+def test_a_transform_of_batches_gives_what_a_stored_one_gives(store: GraphStore) -> None:
+    encode = RandomWalkPE(walk_length=3)
+    stored = store.map(encode)
+    loader = GraphLoader(store, 4, transform=encode)
+    for batch, expected in zip(loader, GraphLoader(stored, 4), strict=True):
+        assert torch.equal(batch.pe_rwse, expected.pe_rwse)
+        assert torch.equal(batch.x, expected.x)
+    assert "pe_rwse" not in store.columns
+
+
+def test_a_single_graph_is_transformed_once() -> None:
+    graph = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    loader = GraphLoader(GraphStore.from_data_list([graph]), transform=RandomWalkPE(walk_length=2))
+    (first,), (second,) = list(loader), list(loader)
+    assert first is second
+    assert first.pe_rwse.tolist() == [[0, 1], [0, 1]]
+
+
+def test_padded_batches_cannot_be_transformed(store: GraphStore) -> None:
+    with pytest.raises(ConfigError, match="static shape"):
+        GraphLoader(store, 4, pad=True, transform=RandomWalkPE(walk_length=3))
