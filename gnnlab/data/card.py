@@ -151,15 +151,13 @@ def card_names() -> list[str]:
 
 
 def read_card(path: PathLike) -> Card:
-    """Parse one card file; every key is checked."""
+    """Parse one card file; every key is checked.
+
+    A card with the key ``base``, the name of another dataset, takes every key it does not state from there: the same
+    graphs for another task.
+    """
     where = str(path)
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=CardLoader)
-    except OSError as error:
-        raise ConfigError(f"the card cannot be read: {error.strerror}", where=where) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the card is not valid YAML: {error}", where=where) from error
-    values = checked_keys(Card, content, where)
+    values = checked_keys(Card, _content(Path(path)), where)
     values["task"] = TaskSpec(**checked_keys(TaskSpec, values["task"], f"{where}, key task"))
     values["split"] = SplitSpec(**checked_keys(SplitSpec, values["split"], f"{where}, key split"))
     files = values.get("files") or {}
@@ -171,6 +169,21 @@ def read_card(path: PathLike) -> Card:
         hint = nearest(parsed.split.default, parsed.split.schemes)
         raise ConfigError(f"the default split '{parsed.split.default}' is not a scheme", where=where, hint=hint)
     return parsed
+
+
+def _content(path: Path) -> Any:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=CardLoader)
+    except OSError as error:
+        raise ConfigError(f"the card cannot be read: {error.strerror}", where=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the card is not valid YAML: {error}", where=str(path)) from error
+    if not isinstance(content, Mapping) or "base" not in content:
+        return content
+    base = str(content["base"])
+    if base not in card_names():
+        raise ConfigError(f"unknown dataset '{base}'", where=f"{path}, key base", hint=nearest(base, card_names()))
+    return {**_content(datasets_dir() / f"{base}.yaml"), **{key: content[key] for key in content if key != "base"}}
 
 
 @cache

@@ -9,7 +9,7 @@ from gnnlab.typing import TaskLevel
 
 __all__ = ["TaskSpec"]
 
-LossName = Literal["bce", "cross_entropy", "weighted_cross_entropy", "l1", "mse"]
+LossName = Literal["bce", "cross_entropy", "weighted_cross_entropy", "l1", "l1_cosine", "mse"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class TaskSpec:
         out_channels: Width of the model's output (classes, labels or regression targets; for ``link`` the
             width of the node embedding whose dot products are the scores; one logit for a binary task).
         loss: ``bce`` (per label, NaN targets skipped), ``cross_entropy`` (targets < 0 skipped),
-            ``weighted_cross_entropy`` (class weight (V - count) / V of the batch), ``l1``, ``mse``.
+            ``weighted_cross_entropy`` (class weight (V - count) / V of the batch), ``l1``, ``mse``, ``l1_cosine``
+            (l1 and the angle between predicted and true columns).
         metric: A name of :mod:`gnnlab.metrics`: ``ap``, ``rocauc``, ``accuracy``, ``macro_f1``, ``mae``,
             ``rmse``, ``mrr``, ``mrr_filtered``, ``mrr_filtered_self``, ``hits@50``.
         higher_is_better: Direction of ``metric``.

@@ -1,13 +1,15 @@
-"""Random numbers of node pairs that depend on the graph and a seed, and on nothing else in the batch."""
+"""Random numbers of nodes and node pairs that depend on the graph and a seed, and on nothing else in the batch."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from gnnlab.ops import expand_ptr
 
-__all__ = ["pair_noise"]
+__all__ = ["node_normals", "pair_noise"]
 
 _FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 _STEP = 0x9E3779B97F4A7C15 - 2**64
@@ -30,6 +32,24 @@ def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Ten
     word = _mix((pairs[0] - first).mul_(_STEP).add_(_digests(edge_index, ptr, seed)[graph]))
     word = _mix(word.add_((pairs[1] - first).mul_(_STEP)))
     return _shifted(word, 11).double().mul_(2.0**-53)
+
+
+def node_normals(count: int, edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
+    """[N, count] float64, standard normal: ``count`` numbers for every node, hashed as those of :func:`pair_noise`.
+
+    Args:
+        count: Numbers per node.
+        edge_index: [2, E] long, the edges of the union; their order does not matter.
+        ptr: [G + 1] long, first node of every graph.
+        seed: Any integer.
+    """
+    first = ptr[expand_ptr(ptr)][:, None]
+    column = torch.arange(2 * count, device=ptr.device)
+    node = torch.arange(first.size(0), device=ptr.device)[:, None].expand(-1, 2 * count)
+    # The second place of a pair is but a number to the hash: it counts the columns.
+    uniform = pair_noise(torch.stack([node, first + column]).view(2, -1), edge_index, ptr, seed)
+    radius, angle = uniform.view(first.size(0), count, 2).unbind(-1)
+    return (-2 * torch.log1p(-radius)).sqrt() * (2 * math.pi * angle).cos()  # Box and Muller
 
 
 def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:

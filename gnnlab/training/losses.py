@@ -18,6 +18,7 @@ __all__ = [
     "bce",
     "cross_entropy",
     "l1",
+    "l1_cosine",
     "loss_by_name",
     "mse",
     "weighted_cross_entropy",
@@ -47,6 +48,28 @@ def bce(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def l1(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean absolute error over all entries; shapes and missing labels as in :func:`bce`."""
     return _mean_over_labelled(F.l1_loss, pred, target)
+
+
+def l1_cosine(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Mean absolute error, and per column one minus the cosine between predictions and targets of the batch.
+
+    The loss of GPSE ("Graph Positional and Structural Encoder", Cantürk, Liu et al., ICML 2024, arXiv 2307.07107):
+    columns of very different scale count alike in the second part. A column without any target but 0 has no
+    direction, and no second part. Shapes and missing labels as in :func:`bce`.
+
+    Example:
+        >>> pred, target = torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0], [1.0]])
+        >>> round(l1_cosine(pred, target)[0].item(), 4)  # 1/2 + 1 - cos(45 degrees)
+        0.7929
+    """
+    error, count = l1(pred, target)
+    target = align(pred, float_targets(target))
+    labelled = ~target.isnan()
+    target = target.nan_to_num(nan=0.0).to(pred.dtype).flatten(1)
+    seen = torch.where(labelled, pred, 0.0).flatten(1)
+    apart = 1 - F.cosine_similarity(seen, target, dim=0)
+    directed = target.any(0)
+    return error + torch.where(directed, apart, 0.0).sum() / directed.sum().clamp(min=1), count
 
 
 def mse(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,6 +131,7 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "weighted_cross_entropy": weighted_cross_entropy,
     "l1": l1,
+    "l1_cosine": l1_cosine,
     "mse": mse,
 }
 """The names a :class:`~gnnlab.data.task.TaskSpec` may use."""
