@@ -23,6 +23,7 @@ from gnnlab.graph.sketch import (
     sketch_dimensions,
 )
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
+from gnnlab.graph.triangles import triangles
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walk_counts import walk_counts
 from gnnlab.graph.walks import walk_return_probabilities
@@ -61,6 +62,7 @@ __all__ = [
     "spectral_gap",
     "total_effective_resistance",
     "total_effective_resistance_estimate",
+    "triangles",
     "undirected_edges",
     "walk_counts",
     "walk_return_probabilities",
