@@ -10,6 +10,7 @@ import torch
 
 from gnnlab.benchmark.speed import _large_graphs, rewiring
 from gnnlab.benchmark.speed import _reference_rewiring as reference
+from gnnlab.benchmark.speed._molecules import molecules
 from gnnlab.errors import GnnlabError
 
 
@@ -36,18 +37,18 @@ def test_a_reference_follows_ties_and_nothing_else():
 
 
 def test_generated_molecules():
-    edge_index, ptr = rewiring._molecules(40, 25)
+    edge_index, ptr = molecules(40, 25)
     degree = torch.bincount(edge_index[0], minlength=int(ptr[-1]))
     assert 1 <= int(degree.min()) <= int(degree.max()) <= 4
     nodes, edges = ptr.diff().double(), edge_index.size(1) / 2
     assert float(nodes.mean()) == pytest.approx(25, abs=2)
     assert float(edges - nodes.sum() + 40) == pytest.approx(float(nodes.sum() / 8), rel=0.3)
-    assert torch.equal(edge_index, rewiring._molecules(40, 25)[0])
+    assert torch.equal(edge_index, molecules(40, 25)[0])
 
 
 def test_command(monkeypatch, tmp_path, capsys):
-    molecules = rewiring._Graphs("molecule-like", [rewiring._molecules(5, 20), rewiring._molecules(3, 12)], [1, 5, 7])
-    monkeypatch.setattr(rewiring, "_datasets", lambda limit: [molecules])
+    small = rewiring._Graphs("molecule-like", [molecules(5, 20), molecules(3, 12)], [1, 5, 7])
+    monkeypatch.setattr(rewiring, "_datasets", lambda limit: [small])
     for name, size in (("_SIDE", 20), ("_NODES", 400)):
         monkeypatch.setattr(_large_graphs, name, size)
     assert rewiring.main(["--rounds", "1", "--json", str(tmp_path / "figures.json")]) == 0
@@ -61,7 +62,7 @@ def test_command(monkeypatch, tmp_path, capsys):
 
 
 def test_other_edges_are_an_error(monkeypatch):
-    graphs = rewiring._Graphs("molecule-like", [rewiring._molecules(2, 20)], [0])
+    graphs = rewiring._Graphs("molecule-like", [molecules(2, 20)], [0])
     monkeypatch.setattr(reference, "laser", lambda *arguments: [(0, 1)])
     with pytest.raises(GnnlabError, match="other edges"):
         rewiring._laser(graphs, 1, goal=30)

@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 
 from gnnlab.benchmark.speed import _large_graphs
 from gnnlab.benchmark.speed import _reference_rewiring as reference
+from gnnlab.benchmark.speed._molecules import molecules
 from gnnlab.benchmark.speed.measure import Comparison, interleave, ratio, show, write
 from gnnlab.data import load_dataset
 from gnnlab.errors import GnnlabError, SourceError
@@ -171,7 +172,7 @@ def _datasets(limit: int) -> list[_Graphs]:
     edges = torch.tensor(list(hub.edges)).t()
     single = [(torch.cat([edges, edges.flip(0)], 1), torch.tensor([0, 1000]))]
     return [
-        _Graphs("molecule-like", [_molecules(1000, 25)], _sample(1000, limit)),
+        _Graphs("molecule-like", [molecules(1000, 25)], _sample(1000, limit)),
         *(_loaded(name, limit) for name in ("enzymes", "peptides-func")),
         _Graphs("Barabási-Albert, 1000 nodes", single, [0]),
     ]
@@ -184,7 +185,7 @@ def _loaded(name: str, limit: int) -> _Graphs:
     except SourceError as error:
         print(f"{name} is not at hand ({error.what}); generated graphs of its size stand in", file=sys.stderr)
         count, nodes = _LIKE[name]
-        return _Graphs(name, [_molecules(count, nodes)], _sample(count, limit))
+        return _Graphs(name, [molecules(count, nodes)], _sample(count, limit))
     ends = store.sizes("node").cumsum(0)
     marks = torch.tensor(range(_NODES_AT_ONCE, int(ends[-1]), _NODES_AT_ONCE), dtype=torch.long)
     cuts = torch.searchsorted(ends, marks).tolist()
@@ -200,27 +201,6 @@ _LIKE = {"enzymes": (600, 33), "peptides-func": (2000, 150)}
 
 def _sample(count: int, limit: int) -> list[int]:
     return sorted(random.Random(0).sample(range(count), min(limit or count, count)))
-
-
-def _molecules(count: int, mean_nodes: int) -> tuple[Tensor, Tensor]:
-    """Random trees of maximum degree 4, and one ring of five or six for every eight nodes."""
-    draw = random.Random(0)
-    ends, ptr = [], [0]
-    for _ in range(count):
-        graph = nx.Graph()
-        graph.add_node(0)
-        for node in range(1, max(8, round(draw.gauss(mean_nodes, 0.15 * mean_nodes)))):
-            graph.add_edge(node, draw.choice([other for other in graph if graph.degree(other) < 4]))
-        for _ in range(len(graph) // 8):
-            start = draw.randrange(len(graph))
-            far = [node for node, hops in nx.single_source_shortest_path_length(graph, start, 5).items() if hops > 3]
-            free = [node for node in far if graph.degree(node) < 4]
-            if free and graph.degree(start) < 4:
-                graph.add_edge(start, draw.choice(free))
-        ends.append(torch.tensor(list(graph.edges)).t() + ptr[-1])
-        ptr.append(ptr[-1] + len(graph))
-    edges = torch.cat(ends, 1)
-    return torch.cat([edges, edges.flip(0)], 1), torch.tensor(ptr)
 
 
 _ROWS: dict[str, list[Callable[[_Graphs, int], Comparison]]] = {
