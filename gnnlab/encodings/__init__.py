@@ -1,7 +1,10 @@
 """Transforms that add features to nodes or edges: positions and structure a layer cannot see by itself."""
 
+from gnnlab.encodings.elene import ElenePE
 from gnnlab.encodings.laplacian import LaplacianPE
 from gnnlab.encodings.random_walk import RandomWalkPE
 from gnnlab.encodings.row_normalize import RowNormalize
+from gnnlab.encodings.targets import EncodingTargets
+from gnnlab.encodings.weisfeiler_lehman import WeisfeilerLehmanPE
 
-__all__ = ["LaplacianPE", "RandomWalkPE", "RowNormalize"]
+__all__ = ["ElenePE", "EncodingTargets", "LaplacianPE", "RandomWalkPE", "RowNormalize", "WeisfeilerLehmanPE"]

@@ -1,8 +1,10 @@
 """Graph mathematics on disjoint unions: tensors in, tensors out."""
 
+from gnnlab.graph.colour_refinement import colour_hashes, colour_refinement, graph_colours, refine_with_pairs
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
 from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
+from gnnlab.graph.ego_pairs import EgoIntersections, EgoVertices, ego_intersections, ego_vertices, multiset_codes
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.homophily import Homophily, homophily
@@ -26,12 +28,15 @@ from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
 from gnnlab.graph.triangles import triangles
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walk_counts import walk_counts
+from gnnlab.graph.walk_probabilities import walk_probabilities
 from gnnlab.graph.walks import walk_return_probabilities
 
 __all__ = [
     "BiharmonicSketch",
     "CheegerBounds",
     "Diffusion",
+    "EgoIntersections",
+    "EgoVertices",
     "Estimate",
     "Homophily",
     "LaplacianSolver",
@@ -46,15 +51,22 @@ __all__ = [
     "biharmonic_sketch",
     "breadth_first_layers",
     "cheeger_bounds",
+    "colour_hashes",
+    "colour_refinement",
     "commute_time",
     "connected_components",
     "diameter",
     "diffusion_matrix",
     "effective_resistance",
+    "ego_intersections",
+    "ego_vertices",
+    "graph_colours",
     "k_hop_pairs",
     "homophily",
     "laplacian_eigh",
+    "multiset_codes",
     "ollivier_ricci_curvature",
+    "refine_with_pairs",
     "resistance_sketch",
     "shortest_path_distances",
     "sketch_dimensions",
@@ -65,5 +77,6 @@ __all__ = [
     "triangles",
     "undirected_edges",
     "walk_counts",
+    "walk_probabilities",
     "walk_return_probabilities",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gnnlab.ops import expand_ptr
 
-__all__ = ["node_normals", "pair_noise"]
+__all__ = ["mix", "node_normals", "pair_noise"]
 
 _FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 _STEP = 0x9E3779B97F4A7C15 - 2**64
@@ -29,8 +29,8 @@ def pair_noise(pairs: Tensor, edge_index: Tensor, ptr: Tensor, seed: int) -> Ten
     """
     graph = expand_ptr(ptr)[pairs[0]]
     first = ptr[graph]
-    word = _mix((pairs[0] - first).mul_(_STEP).add_(_digests(edge_index, ptr, seed)[graph]))
-    word = _mix(word.add_((pairs[1] - first).mul_(_STEP)))
+    word = mix((pairs[0] - first).mul_(_STEP).add_(_digests(edge_index, ptr, seed)[graph]))
+    word = mix(word.add_((pairs[1] - first).mul_(_STEP)))
     return _shifted(word, 11).double().mul_(2.0**-53)
 
 
@@ -57,11 +57,11 @@ def _digests(edge_index: Tensor, ptr: Tensor, seed: int) -> Tensor:
     sizes = ptr.diff()
     owner = expand_ptr(ptr)[edge_index[0]]
     local = edge_index - ptr[owner]
-    edges = torch.zeros_like(sizes).index_add_(0, owner, _mix(_mix(local[0] * _STEP + 1) + local[1] * _STEP))
-    return _mix(_mix(sizes * _STEP + seed) + edges)
+    edges = torch.zeros_like(sizes).index_add_(0, owner, mix(mix(local[0] * _STEP + 1) + local[1] * _STEP))
+    return mix(mix(sizes * _STEP + seed) + edges)
 
 
-def _mix(word: Tensor) -> Tensor:
+def mix(word: Tensor) -> Tensor:
     """A bijection of 64-bit words in which every bit of the input reaches every bit of the output."""
     low, high = _FACTORS
     word = _shifted(word, 30).bitwise_xor_(word).mul_(low)
