@@ -24,7 +24,7 @@ def as_classes(values: Tensor | None, rows: int, name: str, device: torch.device
     if values.dim() not in (1, 2) or values.size(0) != rows:
         raise GraphError(f"{name} must have shape [{rows}] or [{rows}, C], got {list(values.shape)}")
     if values.is_floating_point() and bool(values.isnan().any()):
-        raise GraphError(f"{name} holds values that are not numbers", hint="nan differs from itself, so it is no colour")
+        raise GraphError(f"{name} holds values that are not numbers", hint="nan differs from itself: it is no colour")
     return row_classes(values if values.dim() == 2 else values[:, None])
 
 
