@@ -16,8 +16,8 @@ from gnnlab.nn import (
     AtomEncoder,
     BondEncoder,
     CategoricalEncoder,
-    DeepSetPEEncoder,
     FeatureEncoder,
+    LapPEEncoder,
     LinearEncoder,
     LinearPEEncoder,
 )
@@ -90,19 +90,19 @@ def lap(n: int = 5, k: int = 4) -> Data:
 
 
 def test_deep_set_ignores_padding():
-    encoder, data = DeepSetPEEncoder(), lap()
+    encoder, data = LapPEEncoder(), lap()
     short = Data(**{name: data[name][:, :3] for name in data.to_dict()})
     torch.testing.assert_close(encoder.eval()(data), encoder(short))
 
 
 def test_deep_set_ignores_the_order_of_pairs():
-    encoder, data = DeepSetPEEncoder().eval(), lap()
+    encoder, data = LapPEEncoder().eval(), lap()
     turned = Data(**{name: data[name].flip(1) for name in data.to_dict()})
     torch.testing.assert_close(encoder(data), encoder(turned))
 
 
 def test_deep_set_draws_one_sign_per_index_in_training_only():
-    encoder, data = DeepSetPEEncoder(), lap()
+    encoder, data = LapPEEncoder(), lap()
     seen = {tuple(encoder(data).flatten().tolist()) for _ in range(100)}
     assert len(seen) == 8  # 2^3 signs of the pairs that are not padding
     encoder.eval()
@@ -117,7 +117,7 @@ def test_deep_set_draws_one_sign_per_index_in_training_only():
 
 def test_expected_output_is_invariant_to_sign_flips():
     """The mean over all signs, which training samples, does not see the sign of an eigenvector."""
-    encoder, data = DeepSetPEEncoder().eval(), lap(k=3)
+    encoder, data = LapPEEncoder().eval(), lap(k=3)
 
     def mean_over_signs(vectors: torch.Tensor) -> torch.Tensor:
         signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
@@ -130,21 +130,21 @@ def test_expected_output_is_invariant_to_sign_flips():
 
 def test_linear_pe_normalises_raw_values():
     encoder = LinearPEEncoder(in_channels=3, out_channels=3)
-    encoder.lin.weight.data, encoder.lin.bias.data = torch.eye(3), torch.zeros(3)
+    encoder.mlp[0].weight.data, encoder.mlp[0].bias.data = torch.eye(3), torch.zeros(3)
     out = encoder(Data(pe_rwse=5 + 3 * torch.randn(100, 3)))
     torch.testing.assert_close(out.mean(0), torch.zeros(3), rtol=0, atol=1e-5)
     plain = LinearPEEncoder("pe_degree", 1, 2, raw_norm=None)
     assert plain(Data(pe_degree=torch.ones(1, 1))).shape == (1, 2)
 
 
-@pytest.mark.parametrize("encoder", [LinearPEEncoder(), DeepSetPEEncoder()])
+@pytest.mark.parametrize("encoder", [LinearPEEncoder(), LapPEEncoder()])
 def test_missing_encodings_are_named(encoder):
     with pytest.raises(GraphError, match=f"no '{encoder.attribute}'"):
         encoder(Data(x=torch.ones(2, 1)))
 
 
 def test_feature_encoder_shares_the_width(molecules):
-    encoder = FeatureEncoder(64, AtomEncoder, BondEncoder, [LinearPEEncoder, DeepSetPEEncoder]).eval()
+    encoder = FeatureEncoder(64, AtomEncoder, BondEncoder, [LinearPEEncoder, LapPEEncoder]).eval()
     batch = molecules()
     x, edge_attr = encoder(batch)
     assert encoder.node.weight.size(1) == 64 - 28 - 16

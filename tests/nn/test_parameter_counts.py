@@ -12,18 +12,18 @@ from gnnlab.nn import (
     MLP,
     AtomEncoder,
     BondEncoder,
-    DeepSetPEEncoder,
     FeatureEncoder,
     GatedGCNConv,
     GCNConv,
     GINEConv,
+    LapPEEncoder,
     LinearEncoder,
     LinearPEEncoder,
     MLPHead,
 )
 
 PEPTIDES, SUPERPIXELS = (AtomEncoder, BondEncoder), tuple(partial(LinearEncoder, in_channels=n) for n in (14, 2))
-ENCODINGS = {"RWSE": [LinearPEEncoder], "LapPE": [DeepSetPEEncoder], None: []}
+ENCODINGS = {"RWSE": [LinearPEEncoder], "LapPE": [LapPEEncoder], None: []}
 DATASETS = {  # (node encoder, edge encoder), outputs, level
     "peptides-func": (PEPTIDES, 10, "graph"),
     "peptides-struct": (PEPTIDES, 11, "graph"),

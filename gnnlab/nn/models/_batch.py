@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import GraphError
+from gnnlab.nn._batch import adjacency, graph_pointer
 from gnnlab.nn._message_passing import Edges
 from gnnlab.nn.edge_table import EdgeTable
-from gnnlab.ops import CSR, as_csr, complete_edge_index
+from gnnlab.ops import CSR, complete_edge_index
 
-__all__ = ["complete_edges", "edges_of", "encoded", "graph_pointer"]
+__all__ = ["complete_edges", "edges_of", "encoded", "graph_pointer", "pairs_of"]
 
 
 def encoded(encoder: nn.Module | None, batch: Data) -> tuple[Tensor, Tensor | EdgeTable | None]:
@@ -28,30 +28,32 @@ def encoded(encoder: nn.Module | None, batch: Data) -> tuple[Tensor, Tensor | Ed
     return x, batch.get("edge_attr")
 
 
-def edges_of(batch: Data, edge_attr: Tensor | EdgeTable | None, num_nodes: int) -> Edges:
+def edges_of(batch: Data, edge_attr: Tensor | EdgeTable | None, num_nodes: int, ptr: Tensor | None = None) -> Edges:
     """The batch's edges; a CSR is built here, once, if the batch does not bring one."""
-    adj, edge_index = batch.get("adj"), batch.get("edge_index")
-    if adj is None and edge_index is None:
-        raise GraphError("the batch has neither 'adj' nor 'edge_index'")
-    if adj is None:
-        adj = as_csr(edge_index, num_nodes)
-    return Edges(adj, edge_index, edge_attr, batch.get("edge_weight"), batch.get("edge_type"))
+    adj = adjacency(batch, num_nodes)
+    return Edges(adj, batch.get("edge_index"), edge_attr, batch.get("edge_weight"), batch.get("edge_type"), ptr)
 
 
-def complete_edges(ptr: Tensor, num_nodes: int) -> Edges:
-    """Every ordered pair of different nodes of the same graph, without edge data."""
-    edge_index = complete_edge_index(ptr)
-    return Edges(CSR.from_edge_index(edge_index, num_nodes), edge_index)
-
-
-def graph_pointer(batch: Data, x: Tensor) -> Tensor:
-    """[G + 1], first node of every graph; a ``Data`` without ``batch`` is one graph."""
-    ptr = batch.get("ptr")
-    if ptr is not None:
-        return ptr
-    if batch.get("batch") is not None:
+def pairs_of(batch: Data, pair_attr: Tensor | None, num_nodes: int, ptr: Tensor) -> Edges:
+    """The batch's node pairs as edges; the degree of a node is still that in the graph."""
+    pair_index = batch.get("pair_index")
+    if pair_index is None:
         raise GraphError(
-            "the batch has 'batch' but no 'ptr'",
-            hint="set ptr to the first node of every graph, followed by the number of nodes",
+            "the layers work on pairs of nodes, but the batch has no 'pair_index'",
+            hint="add an encoding of pairs to data.transforms, such as gnnlab.encodings.RRWP(pairs='all')",
         )
-    return torch.tensor([0, x.size(0)], device=x.device)
+    rows = None if pair_attr is None else (pair_attr.index if isinstance(pair_attr, EdgeTable) else pair_attr).size(0)
+    if rows not in (None, pair_index.size(1)):
+        raise GraphError(
+            f"the encoder returned {rows} rows beside the node states, but the batch has {pair_index.size(1)} pairs",
+            hint="let the encoder encode pairs (pair_pe_<name>), not edges",
+        )
+    adj = CSR.from_edge_index(pair_index, num_nodes)
+    return Edges(adj, pair_index, pair_attr, ptr=ptr, degree=adjacency(batch, num_nodes).degree)
+
+
+def complete_edges(edges: Edges, num_nodes: int) -> Edges:
+    """Every ordered pair of different nodes of the same graph, without edge data."""
+    edge_index = complete_edge_index(edges.ptr)
+    degree = edges.adj.degree if edges.degree is None else edges.degree
+    return Edges(CSR.from_edge_index(edge_index, num_nodes), edge_index, ptr=edges.ptr, degree=degree)
