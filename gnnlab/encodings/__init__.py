@@ -1,10 +1,25 @@
 """Transforms that add features to nodes or edges: positions and structure a layer cannot see by itself."""
 
 from gnnlab.encodings.elene import ElenePE
+from gnnlab.encodings.fast_rp import FastRP
+from gnnlab.encodings.feature_propagation import RandomFeaturePropagation
 from gnnlab.encodings.laplacian import LaplacianPE
 from gnnlab.encodings.random_walk import RandomWalkPE
 from gnnlab.encodings.row_normalize import RowNormalize
+from gnnlab.encodings.rrwp import RRWP
+from gnnlab.encodings.singular_vectors import SingularVectorPE
 from gnnlab.encodings.targets import EncodingTargets
 from gnnlab.encodings.weisfeiler_lehman import WeisfeilerLehmanPE
 
-__all__ = ["ElenePE", "EncodingTargets", "LaplacianPE", "RandomWalkPE", "RowNormalize", "WeisfeilerLehmanPE"]
+__all__ = [
+    "ElenePE",
+    "EncodingTargets",
+    "FastRP",
+    "LaplacianPE",
+    "RRWP",
+    "RandomFeaturePropagation",
+    "RandomWalkPE",
+    "RowNormalize",
+    "SingularVectorPE",
+    "WeisfeilerLehmanPE",
+]

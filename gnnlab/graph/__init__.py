@@ -5,11 +5,14 @@ from gnnlab.graph.components import Layers, breadth_first_layers, connected_comp
 from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.ego_pairs import EgoIntersections, EgoVertices, ego_intersections, ego_vertices, multiset_codes
+from gnnlab.graph.electrostatics import electrostatic_statistics
+from gnnlab.graph.feature_propagation import propagate_features
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
 from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_laplacian
+from gnnlab.graph.near_distances import distance_histogram, pair_distances
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
     biharmonic_distance,
@@ -17,6 +20,7 @@ from gnnlab.graph.resistance import (
     effective_resistance,
     total_effective_resistance,
 )
+from gnnlab.graph.resistance_statistics import resistance_statistics
 from gnnlab.graph.sketch import (
     BiharmonicSketch,
     ResistanceSketch,
@@ -25,6 +29,7 @@ from gnnlab.graph.sketch import (
     sketch_dimensions,
 )
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
+from gnnlab.graph.subgraph_counts import subgraph_counts
 from gnnlab.graph.triangles import triangles
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walk_counts import walk_counts
@@ -57,7 +62,9 @@ __all__ = [
     "connected_components",
     "diameter",
     "diffusion_matrix",
+    "distance_histogram",
     "effective_resistance",
+    "electrostatic_statistics",
     "ego_intersections",
     "ego_vertices",
     "graph_colours",
@@ -66,12 +73,16 @@ __all__ = [
     "laplacian_eigh",
     "multiset_codes",
     "ollivier_ricci_curvature",
+    "propagate_features",
     "refine_with_pairs",
+    "pair_distances",
     "resistance_sketch",
+    "resistance_statistics",
     "shortest_path_distances",
     "sketch_dimensions",
     "solve_laplacian",
     "spectral_gap",
+    "subgraph_counts",
     "total_effective_resistance",
     "total_effective_resistance_estimate",
     "triangles",

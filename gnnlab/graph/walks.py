@@ -7,7 +7,16 @@ from torch import Tensor
 
 from gnnlab.errors import ConfigError
 from gnnlab.graph._check import check_union
+from gnnlab.graph._transition import (
+    MAX_WORK,
+    cheaper_method,
+    check_dense_work,
+    check_sparse_work,
+    dense_cells,
+    transition,
+)
 from gnnlab.graph._walk_columns import share_columns
+from gnnlab.graph._walk_probes import estimate_returns
 from gnnlab.graph.buckets import size_buckets, sort_union
 from gnnlab.graph.components import breadth_first_layers
 from gnnlab.ops import ragged_arange
@@ -17,8 +26,7 @@ __all__ = ["walk_return_probabilities"]
 _SPARSE_CELLS = 1 << 19
 """Cells of one chunk of walk distributions: 2 MB in float32, so that two of them stay in cache."""
 
-_DENSE_CELLS = {"cpu": 1 << 18, "cuda": 1 << 27}
-"""Cells of one batch of dense transition matrices, by device."""
+_HINT = "estimate with random probes (probes=256), take fewer steps, or raise max_work"
 
 
 @torch.no_grad()
@@ -30,6 +38,9 @@ def walk_return_probabilities(
     *,
     method: str = "auto",
     dtype: torch.dtype = torch.float32,
+    probes: int | None = None,
+    seed: int = 0,
+    max_work: float = MAX_WORK,
 ) -> Tensor:
     r"""Probability that a random walk from a node is back at it after 1, 2, ..., ``steps`` steps.
 
@@ -50,6 +61,17 @@ def walk_return_probabilities(
     GPU if no graph has more than 2048 nodes, and on the CPU for small graphs that have a quarter of all
     possible edges.
 
+    With ``probes`` q the probabilities are estimated instead, at a cost of ``q * steps * E`` and without memory for
+    anything but 16 columns per node: with random signs z and a + b = t, b = a or a - 1,
+
+    .. math::
+        \hat R_{v,t} = \frac1q \sum_{i=1}^q (P^a z_i)_v \, ((P^\top)^b z_i)_v, \qquad
+        \mathrm{std} \le \sqrt{2 / q} \; \lVert (P^a)_{v \cdot} \rVert \, \lVert (P^b)_{\cdot v} \rVert
+
+    unbiased, and exact for one step. On a regular undirected graph that is a relative error of at most
+    :math:`\sqrt{2/q}` for even t; where the true value is near 0 the estimate may be negative. The signs are hashed
+    from the graph and the seed, so a batch gives what its graphs give, but they follow the numbers of the nodes.
+
     Args:
         edge_index: [2, E] long, node ids of the union.
         ptr: [G + 1] long, first node of every graph.
@@ -57,13 +79,17 @@ def walk_return_probabilities(
         edge_weight: [E] non-negative; ones by default.
         method: ``"auto"``, ``"sparse"`` or ``"dense"``.
         dtype: Floating type of the computation and the result.
+        probes: Random sign vectors of an estimate; exact by default.
+        seed: Of the signs.
+        max_work: Multiply-adds above which exact walks are refused.
 
     Shapes:
         returns [N, steps].
 
     Raises:
         GraphError: see the checks of the union.
-        ConfigError: unknown method or negative ``steps``.
+        ConfigError: unknown method, negative ``steps``, or ``probes`` below 1.
+        BudgetError: exact walks of more than ``max_work``.
 
     Example:
         >>> square = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])
@@ -72,41 +98,25 @@ def walk_return_probabilities(
     """
     if steps < 0:
         raise ConfigError(f"steps must be at least 0, got {steps}")
+    if probes is not None and probes < 1:
+        raise ConfigError(f"probes must be at least 1, got {probes}")
     batch = check_union(edge_index, ptr, edge_weight)
-    weight = _transition(edge_index, batch.numel(), edge_weight, dtype)
+    weight = transition(edge_index, batch.numel(), edge_weight, dtype)
     if steps == 0 or batch.numel() == 0 or weight.numel() == 0:
         return weight.new_zeros(batch.numel(), steps)
+    if probes is not None:
+        return estimate_returns(edge_index, ptr, weight, steps, probes, seed)
     if method == "auto":
-        method = _cheaper(edge_index, ptr, batch)
+        method = cheaper_method(edge_index, ptr, batch)
     if method not in _METHODS:
         raise ConfigError(f"unknown method '{method}'", hint=f"known: auto, {', '.join(_METHODS)}")
-    return _METHODS[method](edge_index, ptr, batch, weight, steps)
+    return _METHODS[method](edge_index, ptr, batch, weight, steps, max_work)
 
 
-def _transition(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Entries of P, one per edge."""
-    source = edge_index[0]
-    if edge_weight is None:
-        weight = torch.ones(source.numel(), dtype=dtype, device=source.device)
-    else:
-        weight = edge_weight.to(dtype)
-    total = weight.new_zeros(num_nodes).index_add_(0, source, weight)
-    return torch.where(total > 0, total.reciprocal(), 0)[source] * weight
-
-
-def _cheaper(edge_index: Tensor, ptr: Tensor, batch: Tensor) -> str:
-    sizes = ptr.diff()
-    if int(sizes.max()) > 2048:
-        return "sparse"
-    if edge_index.is_cuda:
-        return "dense"
-    sparse_work = int(sizes[batch[edge_index[0]]].sum())
-    return "dense" if 4 * sparse_work >= int(sizes.pow(3).sum()) else "sparse"
-
-
-def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
+def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int, max_work: float) -> Tensor:
     layers = breadth_first_layers(edge_index, batch.numel())
     columns = share_columns(edge_index, weight, layers, reach=steps)
+    check_sparse_work(columns, steps, max_work, _HINT)
     result = weight.new_empty(batch.numel(), steps)
     for block in columns.blocks(_SPARSE_CELLS):
         inside, home = block.own()
@@ -119,14 +129,14 @@ def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, step
     return result[columns.union.row]
 
 
-def _dense(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int) -> Tensor:
+def _dense(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int, max_work: float) -> Tensor:
     sizes = ptr.diff()
+    check_dense_work(sizes, steps, max_work, _HINT)
     position = ragged_arange(sizes, batch.numel())
     union = sort_union(edge_index, weight, batch, position, sizes)
     sizes = sizes[union.group]
-    cells = _DENSE_CELLS.get(weight.device.type, _DENSE_CELLS["cpu"])
     parts = []
-    for first, last in size_buckets(union.ptr, sizes, cells, growth=1.25):
+    for first, last in size_buckets(union.ptr, sizes, dense_cells(weight.device), growth=1.25):
         returns = _powers(union.blocks(first, last), steps)
         real = torch.arange(returns.size(1), device=sizes.device) < sizes[first:last, None]
         parts.append(returns[real])

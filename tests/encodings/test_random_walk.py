@@ -9,7 +9,8 @@ from torch_geometric.transforms import AddRandomWalkPE
 from torch_geometric.utils import erdos_renyi_graph
 
 from gnnlab.encodings import RandomWalkPE
-from gnnlab.errors import ConfigError
+from gnnlab.errors import BudgetError, ConfigError
+from gnnlab.testing import check_transform
 
 
 @pytest.mark.parametrize("directed", [False, True])
@@ -46,3 +47,29 @@ def test_key_follows_the_fields() -> None:
     keys = {t.key() for t in (RandomWalkPE(3), RandomWalkPE(4), RandomWalkPE(3, name="w"), RandomWalkPE(3, start=2))}
     assert len(keys) == 4
     assert RandomWalkPE(3).key() == RandomWalkPE(walk_length=3).key()
+
+
+@pytest.mark.parametrize("probes", [None, 8])
+def test_contract(probes: int | None) -> None:
+    check_transform(RandomWalkPE(walk_length=5, probes=probes))
+
+
+def test_estimates_approach_the_exact_values() -> None:
+    data = Data(edge_index=erdos_renyi_graph(40, 0.1), num_nodes=40)
+    exact, rough = RandomWalkPE(10)(data).pe_rwse, RandomWalkPE(10, probes=2000)(data).pe_rwse
+    assert torch.allclose(rough, exact, atol=0.1)
+    assert not torch.equal(rough, exact)
+
+
+def test_refuses_absurd_work_and_says_what_helps() -> None:
+    data = Data(edge_index=erdos_renyi_graph(40, 0.1), num_nodes=40)
+    with pytest.raises(BudgetError, match="probes="):
+        RandomWalkPE(10, max_work=1e3)(data)
+    with pytest.raises(ConfigError, match="probes"):
+        RandomWalkPE(probes=0)
+
+
+def test_a_start_with_probes_drops_the_first_steps() -> None:
+    data = Data(edge_index=erdos_renyi_graph(20, 0.2), num_nodes=20)
+    every = RandomWalkPE(walk_length=6, probes=4)(data).pe_rwse
+    assert torch.equal(RandomWalkPE(walk_length=4, start=3, probes=4)(data).pe_rwse, every[:, 2:])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import walk_return_probabilities, walks
 from gnnlab.testing.strategies import unions
 
@@ -159,3 +159,60 @@ def test_says_what_is_wrong() -> None:
         walk_return_probabilities(edge_index.float(), ptr, 2)
     with pytest.raises(GraphError, match="ptr must be"):
         walk_return_probabilities(edge_index, ptr.float(), 2)
+
+
+@pytest.mark.parametrize(
+    "graph", [nx.grid_2d_graph(7, 8), nx.barabasi_albert_graph(60, 2, seed=1), nx.random_labeled_tree(60, seed=2)]
+)
+def test_probes_are_unbiased_with_the_stated_error(graph: nx.Graph) -> None:
+    edge_index, ptr = _tensors(graph)
+    n, steps = int(ptr[-1]), 7
+    adjacency = torch.zeros(n, n, dtype=torch.double).index_put_(tuple(edge_index), torch.tensor(1.0).double())
+    transition = adjacency / adjacency.sum(1, keepdim=True)
+    norms = torch.stack(
+        [
+            torch.linalg.matrix_power(transition, t - t // 2).norm(dim=1)
+            * torch.linalg.matrix_power(transition, t // 2).norm(dim=0)
+            for t in range(1, steps + 1)
+        ],
+        1,
+    )
+    exact = walk_return_probabilities(edge_index, ptr, steps, dtype=torch.double)
+    draws = torch.stack(
+        [
+            walk_return_probabilities(edge_index, ptr, steps, probes=20, seed=seed, dtype=torch.double)
+            for seed in range(200)
+        ]
+    )
+    bound = (2 / 20) ** 0.5 * norms
+    deviation = (draws - exact).square().mean(0).sqrt()
+    assert float((deviation / bound).max()) < 1.3
+    assert float(((draws.mean(0) - exact).abs() / bound).max()) < 5 / 200**0.5
+    assert torch.equal(draws[0, :, 0], exact[:, 0])
+
+
+def test_probes_do_not_depend_on_the_batch_or_the_block() -> None:
+    parts = [_tensors(g) for g in (nx.star_graph(6), nx.cycle_graph(9), nx.barbell_graph(5, 3))]
+    ptr = torch.tensor([0, *(int(p[-1]) for _, p in parts)]).cumsum(0)
+    union = torch.cat([edges + start for (edges, _), start in zip(parts, ptr, strict=False)], 1)
+    together = walk_return_probabilities(union, ptr, 6, probes=40)
+    alone = torch.cat([walk_return_probabilities(edges, p, 6, probes=40) for edges, p in parts])
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert not torch.equal(together, walk_return_probabilities(union, ptr, 6, probes=40, seed=1))
+
+
+def test_probes_see_self_loops_and_directions() -> None:
+    edge_index = torch.tensor([[0, 0, 1, 2], [0, 1, 2, 0]])
+    exact = walk_return_probabilities(edge_index, torch.tensor([0, 3]), 5, dtype=torch.double)
+    found = walk_return_probabilities(edge_index, torch.tensor([0, 3]), 5, probes=20_000, dtype=torch.double)
+    assert torch.allclose(found, exact, atol=0.03)
+
+
+def test_exact_walks_know_their_budget() -> None:
+    edge_index, ptr = _tensors(nx.gnm_random_graph(100, 200, seed=0))
+    for method in METHODS:
+        with pytest.raises(BudgetError, match=r"multiply-adds(.|\n)*probes="):
+            walk_return_probabilities(edge_index, ptr, 10, method=method, max_work=1e3)
+    assert walk_return_probabilities(edge_index, ptr, 10, max_work=1e3, probes=2).shape == (100, 10)
+    with pytest.raises(ConfigError, match="probes"):
+        walk_return_probabilities(edge_index, ptr, 10, probes=0)
