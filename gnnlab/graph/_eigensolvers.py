@@ -26,6 +26,12 @@ _STACKED_LIMIT = 32
 _FACTORED = 5000
 """Up to this many nodes a sparse factorisation is affordable on any graph."""
 
+_FALLBACK = 10
+"""A component that LOBPCG fails on is solved as a dense matrix up to this multiple of the caller's limit."""
+
+_CONVERGED, _USABLE = 1e-7, 1e-4
+"""Residuals, relative to the mean degree, of a solution and of what may pass for one with a warning."""
+
 _EXPANDER = 0.01
 """What ten steps of conjugate gradients leave of a residual where multigrid would fill in."""
 
@@ -51,6 +57,7 @@ def nontrivial_pairs(
     sizes = union.ptr.diff()
     values = diagonal.new_full((sizes.numel(), k), torch.inf)
     vectors = diagonal.new_zeros(diagonal.numel(), k)
+    fallback = _FALLBACK * dense_limit
     dense_limit = max(dense_limit, 6 * (k + 4))  # LOBPCG wants far more nodes than vectors
     if diagonal.is_cuda:
         routes = [(dense_limit, 1.25, _stacked)]
@@ -63,8 +70,26 @@ def nontrivial_pairs(
             _fill(values, vectors, union, low + first, low + last, diagonal, constant, solve)
     for place in range(bounds[-1], sizes.numel()):
         rows = slice(int(union.ptr[place]), int(union.ptr[place + 1]))
-        values[place], vectors[rows] = _sparse(union, rows, diagonal[rows], constant[rows], k)
+        found, columns, residual = _sparse(union, rows, diagonal[rows], constant[rows], k)
+        if not residual <= _CONVERGED and _solve_densely(rows.stop - rows.start, k, residual, fallback):
+            _fill(values, vectors, union, place, place + 1, diagonal, constant, routes[-1][-1])
+        else:
+            values[place], vectors[rows] = found, columns
     return values, vectors
+
+
+def _solve_densely(nodes: int, k: int, residual: float, fallback: int) -> bool:
+    """Whether there is an exact way out of a failure of LOBPCG; says which way is taken."""
+    failure = f"LOBPCG stopped at a residual of {residual:.1e} of the mean degree on a component of {nodes} nodes"
+    if nodes <= fallback:
+        warnings.warn(f"{failure}; solving it as a dense matrix instead", stacklevel=5)
+        return True
+    if residual <= _USABLE:
+        warnings.warn(f"{failure} and {k} pairs, which are returned: eigenvalues are as far off", stacklevel=5)
+        return False
+    raise GnnlabError(
+        failure, hint=f"solve it as a dense matrix with dense_limit={nodes}, or ask for fewer pairs than {k}"
+    )
 
 
 def _fill(
@@ -119,7 +144,10 @@ def _threaded(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
-def _sparse(union: SortedUnion, rows: slice, diagonal: Tensor, constant: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _sparse(
+    union: SortedUnion, rows: slice, diagonal: Tensor, constant: Tensor, k: int
+) -> tuple[Tensor, Tensor, float]:
+    """Values, vectors and the largest residual, relative to the mean of the diagonal."""
     pointers, column, weight = (part.cpu().numpy() for part in union.edges(rows.start, rows.stop))
     n, degree = rows.stop - rows.start, diagonal.cpu().numpy()
     laplacian = diags_array(degree) - csr_array((weight, column, pointers), shape=(n, n))
@@ -136,12 +164,8 @@ def _sparse(union: SortedUnion, rows: slice, diagonal: Tensor, constant: Tensor,
     order = np.argsort(values)[:k]
     values, vectors = values[order], vectors[:, order]
     residual = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max()
-    if not residual <= 1e-7 * typical:
-        raise GnnlabError(
-            f"LOBPCG stopped at a residual of {residual:.1e} on a component of {n} nodes",
-            hint=f"solve it as a dense matrix with dense_limit={n}, or ask for fewer pairs than {k}",
-        )
-    return torch.from_numpy(values).clamp_(min=0).to(diagonal), torch.from_numpy(vectors).to(diagonal)
+    values, vectors = (torch.from_numpy(part).to(diagonal) for part in (values, vectors))
+    return values.clamp_(min=0), vectors, float(residual / typical)
 
 
 def _preconditioner(matrix: csr_array, constant: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -26,7 +26,8 @@ class LaplacianSpectrum(NamedTuple):
     to a rotation. ``canonical`` [G, k] is True where the graph alone determines the vector: a simple
     eigenvalue whose sign rule decided. ``gap`` [G] is the distance from the last pair to the next
     eigenvalue: infinite if there is none, zero (up to rounding) if k cuts an eigenspace; the returned
-    subspace turns by at most ``|perturbation| / gap`` (Davis-Kahan).
+    subspace turns by at most ``|perturbation| / gap`` (Davis-Kahan). ``whole`` [G, k] is False at padding and for the
+    vectors of an eigenspace that k cuts, which depend on the solver's choice of a basis.
     """
 
     values: Tensor
@@ -35,6 +36,7 @@ class LaplacianSpectrum(NamedTuple):
     group: Tensor
     gap: Tensor
     canonical: Tensor
+    whole: Tensor
 
 
 @torch.no_grad()
@@ -62,7 +64,10 @@ def laplacian_eigh(
 
     Small components are solved in stacks, larger ones one by one on several threads (LAPACK ``dsyevr``,
     only the wanted pairs), those above ``dense_limit`` nodes by LOBPCG, preconditioned by a sparse
-    factorisation, above 5000 nodes by multigrid or (on expanders, where both would fill in) by the degrees.
+    factorisation, above 5000 nodes by multigrid or (on expanders, where both would fill in) by the degrees. Where
+    LOBPCG stops short of a residual of 1e-7 (relative to the mean degree), a component of up to ten times
+    ``dense_limit`` nodes is solved as a dense matrix after all; in a larger one, pairs of a residual up to 1e-4 are
+    taken as they are. Both come with a warning that states the residual.
 
     Args:
         edge_index: [2, E] long, node ids of the union.
@@ -79,6 +84,7 @@ def laplacian_eigh(
     Raises:
         ConfigError: unknown normalisation, or ``k`` below 1.
         GraphError: negative weights, or tensors that do not describe a union.
+        GnnlabError: LOBPCG did not converge on a component that is too large for a dense matrix.
 
     Example:
         >>> square = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])
@@ -158,6 +164,7 @@ def _describe(
     simple = apart & torch.cat([torch.ones_like(apart[:, :1]), apart[:, :-1]], 1)
     mask, gap = mask[:, :k], step[:, -1]
     values, vectors = values[:, :k].where(mask, 0), vectors[:, :k]
+    whole = mask & (apart[:, -1:] | (group != group[:, -1:]))
     signs, decided = canonical_signs(vectors, batch, ptr)
     return LaplacianSpectrum(
         values=values,
@@ -166,4 +173,5 @@ def _describe(
         group=group.where(mask, -1),
         gap=gap,
         canonical=simple & decided & mask,
+        whole=whole,
     )
