@@ -1,10 +1,14 @@
 """Transforms that add features to nodes or edges: positions and structure a layer cannot see by itself."""
 
+from gnnlab.encodings.degree import DegreePE, LocalDegreeProfile
+from gnnlab.encodings.distance import DistancePE
+from gnnlab.encodings.electrostatic import ElectrostaticPE
 from gnnlab.encodings.elene import ElenePE
 from gnnlab.encodings.fast_rp import FastRP
 from gnnlab.encodings.feature_propagation import RandomFeaturePropagation
 from gnnlab.encodings.laplacian import LaplacianPE
 from gnnlab.encodings.random_walk import RandomWalkPE
+from gnnlab.encodings.resistance import ResistancePE
 from gnnlab.encodings.row_normalize import RowNormalize
 from gnnlab.encodings.rrwp import RRWP
 from gnnlab.encodings.singular_vectors import SingularVectorPE
@@ -12,13 +16,18 @@ from gnnlab.encodings.targets import EncodingTargets
 from gnnlab.encodings.weisfeiler_lehman import WeisfeilerLehmanPE
 
 __all__ = [
+    "DegreePE",
+    "DistancePE",
+    "ElectrostaticPE",
     "ElenePE",
     "EncodingTargets",
     "FastRP",
     "LaplacianPE",
+    "LocalDegreeProfile",
     "RRWP",
     "RandomFeaturePropagation",
     "RandomWalkPE",
+    "ResistancePE",
     "RowNormalize",
     "SingularVectorPE",
     "WeisfeilerLehmanPE",

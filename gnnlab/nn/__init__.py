@@ -35,7 +35,7 @@ from gnnlab.nn.encoders import (
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN, PRMPNN, DRew
+from gnnlab.nn.models import GNN, GPSE, PRMPNN, DRew
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.virtual_node import VirtualNode
@@ -44,6 +44,7 @@ __all__ = [
     "ATOM_CATEGORIES",
     "BOND_CATEGORIES",
     "GNN",
+    "GPSE",
     "MLP",
     "PRMPNN",
     "SPE",

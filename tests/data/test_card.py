@@ -138,3 +138,13 @@ def test_a_card_is_frozen_and_travels_between_processes(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(parsed)) == parsed
     with pytest.raises(dataclasses.FrozenInstanceError):
         parsed.name = "other"
+
+
+def test_a_card_on_the_base_of_another(tmp_path: Path) -> None:
+    task = {"level": "node", "out_channels": 5, "loss": "l1_cosine", "metric": "mae"}
+    path = write(tmp_path, yaml.safe_dump({"name": "tiny", "base": "csl", "task": task}))
+    derived, base = read_card(path), card("csl")
+    assert derived.task.out_channels == 5
+    assert (derived.files, derived.split, derived.reader) == (base.files, base.split, base.reader)
+    with pytest.raises(ConfigError, match="csl"):
+        read_card(write(tmp_path, yaml.safe_dump({"name": "tiny", "base": "cls", "task": task})))

@@ -81,3 +81,27 @@ def test_mistakes_are_named():
         LOSSES["bce"](torch.zeros(3, 2), torch.zeros(3, 4))
     with pytest.raises(ConfigError, match="did you mean 'cross_entropy'"):
         loss_by_name("crossentropy")
+
+
+def test_l1_cosine_counts_columns_alike_whatever_their_scale():
+    pred, target = torch.randn(7, 3, dtype=torch.double), torch.randn(7, 3, dtype=torch.double)
+    target[2, 1] = torch.nan
+    error, count = LOSSES["l1"](pred, target)
+    loss, labelled = LOSSES["l1_cosine"](pred, target)
+    apart = []
+    for column in range(3):
+        known = ~target[:, column].isnan()
+        apart.append(1 - F.cosine_similarity(pred[known, column], target[known, column], dim=0))
+    torch.testing.assert_close(loss - error, torch.stack(apart).mean())
+    assert count == labelled == 20
+    stretched = torch.tensor([1.0, 100.0, 0.01], dtype=torch.double)
+    part = LOSSES["l1_cosine"](pred * stretched, target * stretched)[0]
+    torch.testing.assert_close(part - LOSSES["l1"](pred * stretched, target * stretched)[0], loss - error)
+
+
+def test_l1_cosine_of_constant_zero_targets_is_l1():
+    pred = torch.randn(4, 2, requires_grad=True)
+    loss, _ = LOSSES["l1_cosine"](pred, torch.zeros(4, 2))
+    torch.testing.assert_close(loss, pred.abs().mean())
+    loss.backward()
+    assert pred.grad.isfinite().all()

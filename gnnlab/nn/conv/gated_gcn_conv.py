@@ -35,6 +35,8 @@ class GatedGCNConv(nn.Module):
         norm: Factory (channels) of the normalisation of nodes and edges; ``None`` for none.
         activation: Factory of :math:`\phi`.
         dropout: Probability of dropping a channel.
+        edge_states: Whether edges have features and states. Without, edge features are ignored, :math:`C` is left
+            out, and the nodes alone are returned.
 
     Shapes:
         * **x:** [N, in_channels]
@@ -60,14 +62,19 @@ class GatedGCNConv(nn.Module):
         norm: Callable[[int], nn.Module] | None = BatchNorm,
         activation: Callable[[], nn.Module] = nn.ReLU,
         dropout: float = 0.0,
+        edge_states: bool = True,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.A, self.B, self.C, self.D, self.E = (Linear(in_channels, out_channels) for _ in range(5))
+        self.in_channels, self.out_channels, self.edge_states = in_channels, out_channels, edge_states
+        self.A, self.B, self.C, self.D, self.E = (
+            None if name == "C" and not edge_states else Linear(in_channels, out_channels) for name in "ABCDE"
+        )
         self.node_output, self.edge_output = (
             nn.Sequential(norm(out_channels) if norm else nn.Identity(), activation(), Dropout(dropout))
             for _ in range(2)
         )
+        if not edge_states:
+            self.edge_output = None
 
     def reset_parameters(self) -> None:
         for module in self.children():
@@ -77,6 +84,7 @@ class GatedGCNConv(nn.Module):
         self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
         adj = as_csr(adj, x.size(0))
+        edge_attr = edge_attr if self.edge_states else None
         if edge_attr is not None:
             check_edge_width(edge_attr, self.in_channels, "GatedGCNConv")
         edges = None if edge_attr is None else self.C(edge_attr)

@@ -2,6 +2,7 @@
 
 from gnnlab.nn.models.drew import DRew
 from gnnlab.nn.models.gnn import GNN
+from gnnlab.nn.models.gpse import GPSE
 from gnnlab.nn.models.pr_mpnn import PRMPNN
 
-__all__ = ["GNN", "PRMPNN", "DRew"]
+__all__ = ["GNN", "GPSE", "PRMPNN", "DRew"]
