@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError
-from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
-from gnnlab.nn._relations import Relation, select_relations
+from gnnlab.nn._message_passing import Edges, accepted_arguments, inserted, propagate
+from gnnlab.nn._relations import select_relations
 from gnnlab.nn._reset import reset
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.norm import normalise_and_activate
@@ -77,7 +77,7 @@ class Layer(nn.Module):
         out = self.update(out, x)
         if edge_attr is seen.attr:
             return out, edges
-        return out, replace(edges, attr=edge_attr if part is None else _inserted(edge_attr, part, edges.attr))
+        return out, replace(edges, attr=edge_attr if part is None else inserted(edge_attr, part, edges.attr))
 
     def update(self, out: Tensor, x: Tensor) -> Tensor:
         """What follows the convolution: the new states from its result and the former ones."""
@@ -90,14 +90,3 @@ class Layer(nn.Module):
         out = normalise_and_activate(self.norm, self.activation, out)
         out = self.dropout(out, x if self.residual else None)
         return self.post_norm(out)
-
-
-def _inserted(states: Tensor, part: Relation, others: Tensor) -> Tensor:
-    """Edge states of which a layer saw a part."""
-    if states.size(-1) != others.size(-1):
-        raise ConfigError(
-            f"a layer that sees some relations returned edge states of width {states.size(-1)}, but the other "
-            f"edges have {others.size(-1)}",
-            hint="give the model an encoder of the edges, so that their width never changes",
-        )
-    return others.index_copy(0, part.edges, states.to(others.dtype))

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from gnnlab.errors import ConfigError
+from gnnlab.errors import ConfigError, nearest
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv import GCNConv
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.heads import MLPHead
-from gnnlab.nn.models._batch import complete_edges, edges_of, encoded, graph_pointer
+from gnnlab.nn.models._batch import complete_edges, edges_of, encoded, graph_pointer, pairs_of
 from gnnlab.nn.models._layer import Layer, NormPosition
 from gnnlab.nn.models._readout import JumpingKnowledge, build_readout
 from gnnlab.ops import segment_expand
 from gnnlab.typing import Reduce, TaskLevel
 
-__all__ = ["GNN"]
+__all__ = ["GNN", "EdgeLevel"]
+
+EdgeLevel: TypeAlias = Literal["edge", "pair"]
+
+_EDGES = {"edge": edges_of, "pair": pairs_of}
 
 
 class GNN(nn.Module):
@@ -33,7 +38,8 @@ class GNN(nn.Module):
     Every part is a factory that gets its widths from the model, so that a width is stated once. Any PyG
     layer serves as ``conv``: layers with an argument ``adj`` get the batch's CSR, others its
     ``edge_index``, and ``edge_attr``, ``edge_weight`` and ``edge_type`` go to those whose ``forward`` takes
-    them (a batch without ``edge_type`` is all of relation 0). A layer may return new edge states beside the
+    them (a batch without ``edge_type`` is all of relation 0). Layers that work on whole graphs get ``ptr`` (PyG's:
+    ``batch``), those that scale by it the ``degree`` of the nodes. A layer may return new edge states beside the
     node states.
 
     Args:
@@ -58,6 +64,9 @@ class GNN(nn.Module):
             all layers. ``[[0], [1]]`` alternates between the graph and its rewired edges (expander graph
             propagation, Deac et al., LoG 2022); ``[[0], [0], [0], [0, 1]]`` keeps those for the last of four.
             A last layer that is fully adjacent has no relations.
+        edges: What layers pass messages along: ``edge``, the edges of the graph, or ``pair``, the node pairs
+            ``pair_index`` that an encoding of pairs wrote, with the second output of the encoder [P, channels] as their
+            states (:class:`gnnlab.nn.GRITConv`).
         virtual_node: Factory (channels, num_updates) of one more state per graph, such as
             :class:`gnnlab.nn.VirtualNode`; ``None`` for none.
         jumping_knowledge: States the readout sees: ``last``; ``sum`` or ``cat`` of all, the encoder's included
@@ -101,6 +110,7 @@ class GNN(nn.Module):
         input_dropout: float = 0.0,
         fully_adjacent_last: bool = False,
         relations: Sequence[Sequence[int]] | None = None,
+        edges: EdgeLevel = "edge",
         virtual_node: Callable[[int, int], nn.Module] | None = None,
         jumping_knowledge: JumpingKnowledge = "last",
         pool: Reduce = "mean",
@@ -117,6 +127,11 @@ class GNN(nn.Module):
             raise ConfigError(f"a virtual node needs nodes of one width, but x has {first}", hint="add an encoder")
         if relations is not None and (not relations or not all(relations)):
             raise ConfigError(f"relations must name at least one edge type per layer, got {list(relations)}")
+        if edges not in _EDGES:
+            raise ConfigError(f"unknown edges {edges!r}", where="GNN", hint=nearest(str(edges), _EDGES))
+        if edges == "pair" and (encoder is None or relations is not None):
+            found = "relations, which pairs of nodes do not have" if encoder else "no encoder, which encodes the pairs"
+            raise ConfigError(f"edges='pair' with {found}", where="GNN")
         seen = [None if relations is None else relations[i % len(relations)] for i in range(num_layers)]
         if fully_adjacent_last:
             seen[-1] = None
@@ -132,7 +147,7 @@ class GNN(nn.Module):
         last_style = {} if head is None else style if last_activation else style | {"activation": None}
         pre_norm = norm is not None and norm_position == "pre" and head is not None
 
-        self.fully_adjacent_last = fully_adjacent_last
+        self.fully_adjacent_last, self.edges = fully_adjacent_last, edges
         self.encoder = None if encoder is None else encoder(hidden_channels)
         self.input_dropout = Dropout(input_dropout)
         styles = [style] * (num_layers - 1) + [last_style]
@@ -166,7 +181,7 @@ class GNN(nn.Module):
         """
         x, edge_attr = encoded(self.encoder, batch)
         ptr = graph_pointer(batch, x)
-        edges = edges_of(batch, edge_attr, x.size(0))
+        edges = _EDGES[self.edges](batch, edge_attr, x.size(0), ptr)
         states = [self.input_dropout(x)]
         if self.virtual_node is not None:
             shared = self.virtual_node.initial(ptr.numel() - 1)
@@ -175,7 +190,7 @@ class GNN(nn.Module):
             if self.virtual_node is not None:
                 states[-1] = states[-1] + segment_expand(shared, ptr, x.size(0))
             if self.fully_adjacent_last and index == last:
-                edges = complete_edges(ptr, x.size(0))
+                edges = complete_edges(edges, x.size(0))
             x, edges = layer(states[-1], edges)
             if self.virtual_node is not None and index < last:
                 shared = self.virtual_node(states[-1], shared, ptr, index)
