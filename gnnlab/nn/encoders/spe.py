@@ -122,7 +122,7 @@ def _full(
     graph = expand_ptr(ptr, nodes)
     place = torch.arange(nodes, device=ptr.device) - ptr[graph]
     dense = vectors.new_zeros(sizes.numel() * widest, k).index_copy(0, graph * widest + place, vectors)
-    partners = dense.view(-1, widest, k)[graph]
+    partners = dense.view(sizes.numel(), widest, k)[graph]
     real = torch.arange(widest, device=ptr.device) < sizes[graph].unsqueeze(1)
     return partners @ (vectors.unsqueeze(-1) * weights), real
 
