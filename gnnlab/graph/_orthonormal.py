@@ -46,8 +46,8 @@ def stacks(ptr: Tensor, width: int) -> Stacks:
     ranges = size_buckets(first, ordered, max_cells=1 << 62, growth=_GROWTH)
     widest = ordered.tolist()
     shapes = [(last - begin, widest[last - 1]) for begin, last in ranges]
-    counts = torch.tensor([count for count, _ in shapes], device=ptr.device)
-    padded = torch.tensor([rows for _, rows in shapes], device=ptr.device).repeat_interleave(counts)
+    counts, widths = torch.tensor(shapes, dtype=torch.long, device=ptr.device).view(-1, 2).t()
+    padded = widths.repeat_interleave(counts)
     start = torch.empty_like(padded).index_copy_(0, order, padded.cumsum(0) - padded)
     graph = expand_ptr(ptr)
     place = start[graph] + ragged_arange(sizes, graph.numel())

@@ -17,6 +17,10 @@ from gnnlab.typing import Adjacency
 __all__ = ["OPERATORS", "propagate_features"]
 
 
+_ROUNDING = 64
+"""Norm after a step, in units of the rounding error of the norm before it, up to which a column counts as zero."""
+
+
 class _Entries(NamedTuple):
     """A matrix: one entry per edge [E], in the caller's order, and those of the diagonal [N] or ``None``."""
 
@@ -41,9 +45,9 @@ def propagate_features(
 
     ``"l2"`` divides every column by its norm over the nodes of its own graph, so that it tends to the dominant
     eigenvector; ``"qr"`` takes the Q factor (diagonal of R positive) of every graph's rows, whose span tends to the
-    dominant eigenspace. A column that is zero, or that depends on the columns before it (its distance from their
-    span is below 1e-4 of its norm), is zero from then on: a graph has no more columns than nodes, and no more than
-    the rank of S. Q comes from a Cholesky factorisation in float64, so that gradients with respect to the signal
+    dominant eigenspace. A column that is zero up to rounding, or (with QR) depends on the columns before it, its
+    distance from their span being below 1e-4 of its norm, is zero from then on: a graph has no more columns than
+    nodes, and no more than the rank of S. Q comes from a Cholesky factorisation in float64, so that gradients with respect to the signal
     and the weights exist and are bounded; float16 is computed in float32.
 
     Time :math:`O(P (E k + N k))`, and :math:`O(P N k^2)` more for QR; memory :math:`O(P N k)`.
@@ -83,12 +87,16 @@ def propagate_features(
     state = signal.to(torch.promote_types(signal.dtype, torch.float32)).flatten(1)
     entries = _entries(adj, operator, edge_weight, state.dtype)
     layout = stacks(ptr, shape[-1]) if normalization == "qr" and steps else None
+    rounding = 0.0 if operator == "weights" else (_ROUNDING * torch.finfo(state.dtype).eps) ** 2
+    # A column has norm 1 before every step but the first.
+    floor = rounding * segment_reduce(state.detach().square(), ptr, "sum")
     trajectory = [state]
     for step in range(steps):
         edge = entries.edge if entries.edge.dim() == 1 else entries.edge[:, step]
         state = _apply(state, adj, _Entries(edge, entries.diagonal))
         due = layout if (step + 1) % qr_every == 0 else None
-        state = state if normalization is None else _normalised(state, ptr, due)
+        if normalization is not None:
+            state, floor = _normalised(state, ptr, floor, due), rounding
         trajectory.append(state)
     return torch.stack(trajectory, 1).view(shape[0], steps + 1, *shape[1:]).movedim(1, -2)
 
@@ -98,11 +106,10 @@ def _apply(state: Tensor, adj: CSR, entries: _Entries) -> Tensor:
     return moved if entries.diagonal is None else torch.addcmul(moved, entries.diagonal[:, None], state)
 
 
-def _normalised(state: Tensor, ptr: Tensor, layout: Stacks | None) -> Tensor:
-    if layout is not None:
-        return orthonormal_columns(state, layout)
-    norm = segment_reduce(state.square(), ptr, "sum")
-    return state * segment_expand(_inverse_root(norm), ptr, state.size(0))
+def _normalised(state: Tensor, ptr: Tensor, floor: Tensor | float, layout: Stacks | None) -> Tensor:
+    square = segment_reduce(state.square(), ptr, "sum")
+    state = state * segment_expand(_inverse_root(square, floor), ptr, state.size(0))
+    return state if layout is None else orthonormal_columns(state, layout)
 
 
 def _entries(adj: CSR, operator: str, edge_weight: Tensor | None, dtype: torch.dtype) -> _Entries:
@@ -138,9 +145,9 @@ def _walk(adj: CSR, weight: Tensor) -> _Entries:
     return _Entries(weight * gather_target(_inverse_root(entering).square(), adj))
 
 
-def _inverse_root(value: Tensor) -> Tensor:
-    """0 where the value is, with a gradient of 0."""
-    positive = value > 0
+def _inverse_root(value: Tensor, floor: Tensor | float = 0.0) -> Tensor:
+    """0 up to the floor, with a gradient of 0."""
+    positive = value > floor
     return torch.where(positive, torch.where(positive, value, 1).rsqrt(), 0)
 
 
