@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from gnnlab.data import GraphStore
+from gnnlab.data.padding import Buckets, assemble_padded
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import laplacian_eigh
 from gnnlab.nn import SPE, BasisNet, LapPEEncoder, SignNet
+from gnnlab.nn._reset import reset
 from gnnlab.nn.encoders._ign import MatrixToNode, _MatrixLayer
 from gnnlab.nn.encoders._real_norm import RealBatchNorm
 from gnnlab.nn.norm import real_rows
@@ -395,3 +399,45 @@ def test_what_the_batch_lacks_is_named(name):
     if name == "SignNet-mlp":
         with pytest.raises(GraphError, match=r"'pe_lap' has 3 eigenpairs, but k=8\n  set k=3"):
             encoder(random_graph(7, 1, k=3))
+
+
+def test_attention_is_that_of_torch():
+    ours = LapPEEncoder(model="transformer", num_layers=1).double().phi.layers[0]
+    theirs = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True).double()
+    state = ours.state_dict()
+    names = {"project": "self_attn.in_proj", "out": "self_attn.out_proj", "update.0": "linear1", "update.3": "linear2"}
+    names |= {"norms.0": "norm1", "norms.1": "norm2"}
+    renamed = {}
+    for key, value in state.items():
+        part, kind = key.rsplit(".", 1)
+        renamed[names[part] + ("_" if part == "project" else ".") + kind] = value
+    theirs.load_state_dict(renamed)
+    x, seen = torch.randn(5, 8, 16).double(), torch.rand(5, 8) < 0.6
+    seen[:, 0] = True
+    close(ours(x, seen)[seen], theirs(x, src_key_padding_mask=~seen)[seen], 1e-12)
+
+
+@everything
+def test_parameters_go_back_to_initial_values(name):
+    encoder = build(name)
+    for parameter in encoder.parameters():
+        parameter.data.fill_(7)
+    reset(encoder)
+    assert all((parameter != 7).any() for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(SIGN_BLIND))
+def test_padding_of_a_batch_takes_no_part(name):
+    """Dummy graphs of a batch of static shapes change nothing for the others, statistics of training included."""
+    graphs = [data.apply(lambda t: t.float() if t.is_floating_point() else t) for data in awkward()]
+    store = GraphStore.from_data_list(graphs)
+    index = torch.arange(len(graphs))
+    buckets = Buckets(graphs=16, units={"node": 13.0, "edge": 40.0})
+    plain, padded = store[index], assemble_padded(store, index, buckets)
+    assert padded.num_nodes > plain.num_nodes
+    encoder = build(name).float()
+    other = copy.deepcopy(encoder)
+    for train in (True, False):
+        out = other.train(train)(padded)
+        close(encoder.train(train)(plain), out[: plain.num_nodes], 1e-4)
+        assert out.isfinite().all()

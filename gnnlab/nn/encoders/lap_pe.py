@@ -6,14 +6,17 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError, nearest
 from gnnlab.nn._batch import graph_pointer
+from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.encoders._read import eigenpairs
 from gnnlab.nn.encoders._real_norm import RealBatchNorm
 from gnnlab.nn.linear import Linear
+from gnnlab.nn.mlp import MLP
 from gnnlab.ops import segment_expand
 
 __all__ = ["LapPEEncoder"]
@@ -112,20 +115,34 @@ class _Transformer(nn.Module):
         if channels % heads:
             raise ConfigError(f"{heads} heads do not divide out_channels={channels}", where="LapPEEncoder")
         self.lin = Linear(2, channels)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(channels, heads, 2 * channels, dropout, batch_first=True)
-            for _ in range(num_layers)
-        )
+        self.layers = nn.ModuleList(_AttentionLayer(channels, heads, dropout) for _ in range(num_layers))
 
     def forward(self, pairs: Tensor, mask: Tensor) -> Tensor:
         states = self.lin(pairs)
         if not states.numel():
             return states
         # A softmax over nothing is NaN: a node without any pair attends to its padding, which is left out later.
-        hidden = ~mask & mask.any(1, keepdim=True)
+        seen = mask | ~mask.any(1, keepdim=True)
         for layer in self.layers:
-            states = layer(states, src_key_padding_mask=hidden)
+            states = layer(states, seen)
         return states
+
+
+class _AttentionLayer(nn.Module):
+    """Post-norm, as ``torch.nn.TransformerEncoderLayer``, with a hidden width of twice the channels."""
+
+    def __init__(self, channels: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, Dropout(dropout)
+        self.project, self.out = Linear(channels, 3 * channels), Linear(channels, channels)
+        self.update = MLP(channels, channels, expansion=2, dropout=dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        parts = self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(*parts, attn_mask=seen[:, None, None])
+        x = self.norms[0](self.dropout(self.out(attended.transpose(1, 2).flatten(2)), x))
+        return self.norms[1](x + self.update(x))
 
 
 def _signs_of_graphs(vectors: Tensor, batch: Data) -> Tensor:
