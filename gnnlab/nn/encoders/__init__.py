@@ -14,12 +14,15 @@ from gnnlab.nn.encoders.lap_pe import LapPEEncoder
 from gnnlab.nn.encoders.linear import LinearEncoder
 from gnnlab.nn.encoders.pair import PairEncoder
 from gnnlab.nn.encoders.positional import KernelPEEncoder, LinearPEEncoder
+from gnnlab.nn.encoders.random_nodes import RandomNodeInit
+from gnnlab.nn.encoders.rfp import RFP
 from gnnlab.nn.encoders.sign_net import SignNet
 from gnnlab.nn.encoders.spe import SPE
 
 __all__ = [
     "ATOM_CATEGORIES",
     "BOND_CATEGORIES",
+    "RFP",
     "SPE",
     "SUPERPIXEL_STATISTICS",
     "AtomEncoder",
@@ -32,5 +35,6 @@ __all__ = [
     "LinearEncoder",
     "LinearPEEncoder",
     "PairEncoder",
+    "RandomNodeInit",
     "SignNet",
 ]

@@ -1,8 +1,15 @@
 """Models: what maps a batch to predictions."""
 
+from gnnlab.nn.models.average_over_draws import AverageOverDraws
 from gnnlab.nn.models.drew import DRew
 from gnnlab.nn.models.gnn import GNN
 from gnnlab.nn.models.gpse import GPSE
 from gnnlab.nn.models.pr_mpnn import PRMPNN
 
-__all__ = ["GNN", "GPSE", "PRMPNN", "DRew"]
+__all__ = [
+    "GNN",
+    "GPSE",
+    "PRMPNN",
+    "AverageOverDraws",
+    "DRew",
+]
