@@ -30,20 +30,31 @@ def check_dense(union: SortedUnion, limit: int, hint: str) -> None:
         )
 
 
-def pseudo_inverses(union: SortedUnion) -> Iterator[tuple[int, int, Tensor]]:
+def pseudo_inverses(union: SortedUnion, component: Tensor | None = None) -> Iterator[tuple[int, int, Tensor]]:
     """Ranges of components with the pseudo-inverses of their Laplacians, [B, n, n]; padding rows hold nonsense.
 
     ``L^+ = (L + J/n)^{-1} - J/n`` by a Cholesky factorisation in float64.
+
+    Args:
+        union: Components side by side, or groups of several components.
+        component: [N] long, component of every row; one per group by default.
     """
     sizes = union.ptr.diff()
     cells = _CUDA_CELLS if sizes.is_cuda else _CELLS
     for first, last in size_buckets(union.ptr, sizes, cells, _GROWTH):
         adjacency = union.blocks(first, last)
+        if adjacency.size(-1) == 0:  # groups without nodes
+            continue
         degree = adjacency.sum(-1)
         real = torch.arange(adjacency.size(-1), device=degree.device) < sizes[first:last, None]
-        # A constant on the pairs of real nodes makes up for the null vector; its size keeps the condition small.
+        joined = real[:, :, None] & real[:, None, :]
+        if component is not None:
+            label = torch.full(real.shape, -1, dtype=component.dtype, device=real.device)
+            label[places(union, first, last)] = component[int(union.ptr[first]) : int(union.ptr[last])]
+            joined &= label[:, :, None] == label[:, None, :]
+        # A constant on the pairs of a component makes up for its null vector; its size keeps the condition small.
         level = degree.amax(-1).clamp(min=1)[:, None, None]
-        shift = (real[:, :, None] & real[:, None, :]) / sizes[first:last, None, None].double()
+        shift = joined / joined.sum(-1, keepdim=True).clamp(min=1).double()
         matrix = torch.diag_embed(torch.where(real, degree, level[:, :, 0])) - adjacency + level * shift
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
         yield first, last, inverse - shift / level

@@ -12,6 +12,7 @@ from gnnlab.errors import BudgetError, ConfigError
 from gnnlab.graph import _search_torch
 from gnnlab.graph._check import check_union
 from gnnlab.graph._engine import engine
+from gnnlab.graph._search import by_source, widest
 from gnnlab.graph._search_torch import walk_bound
 
 __all__ = ["PairDistances", "diameter", "k_hop_pairs", "shortest_path_distances"]
@@ -60,14 +61,14 @@ def shortest_path_distances(
     if cutoff is not None and cutoff < 0:
         raise ConfigError(f"cutoff must be at least 0, got {cutoff}")
     batch = check_union(edge_index, ptr)
-    width = _widest(ptr)
+    width = widest(ptr)
     if batch.numel() * width > max_entries:
         raise BudgetError(
             f"distances of {batch.numel():,} nodes in a table of {width:,} columns take "
             f"{4 * batch.numel() * width / 2**30:.1f} GiB ({batch.numel() * width:,} entries, limit {max_entries:,})",
             hint="k_hop_pairs keeps near pairs only; smaller unions give smaller tables; or raise max_entries",
         )
-    pointers, targets = _rows(edge_index, batch.numel())
+    pointers, targets = by_source(edge_index, batch.numel())
     cutoff = width if cutoff is None else min(cutoff, width)
     search = _search_for(edge_index.device)
     return search.distance_table(pointers, targets, ptr[batch], 0, batch.numel(), width, cutoff)
@@ -103,8 +104,8 @@ def k_hop_pairs(edge_index: Tensor, ptr: Tensor, k: int, *, max_pairs: int = 10*
     if k < 0:
         raise ConfigError(f"k must be at least 0, got {k}")
     batch = check_union(edge_index, ptr)
-    pointers, targets = _rows(edge_index, batch.numel())
-    k = min(k, _widest(ptr))
+    pointers, targets = by_source(edge_index, batch.numel())
+    k = min(k, widest(ptr))
     found = _search_for(edge_index.device).pairs_within(pointers, targets, k, max_pairs)
     if found is None:
         bound = int(torch.minimum(walk_bound(pointers, targets, k), ptr.diff()[batch] - 1).sum())
@@ -135,25 +136,14 @@ def diameter(edge_index: Tensor, ptr: Tensor) -> Tensor:
         [2, 0]
     """
     batch = check_union(edge_index, ptr)
-    pointers, targets = _rows(edge_index, batch.numel())
-    search, width = _search_for(edge_index.device), _widest(ptr)
+    pointers, targets = by_source(edge_index, batch.numel())
+    search, width = _search_for(edge_index.device), widest(ptr)
     furthest = torch.zeros_like(batch)
     step = max(_CELLS // max(width, 1), 1)
     for begin in range(0, batch.numel(), step):
         end = min(begin + step, batch.numel())
         furthest[begin:end] = search.distance_table(pointers, targets, ptr[batch], begin, end, width, width).amax(1)
     return torch.zeros_like(ptr[1:]).scatter_reduce_(0, batch, furthest, "amax")
-
-
-def _rows(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """Edges grouped by source: pointers [N + 1] and targets [E]."""
-    source, order = torch.sort(edge_index[0])
-    pointers = torch.searchsorted(source, torch.arange(num_nodes + 1, device=source.device))
-    return pointers, edge_index[1][order]
-
-
-def _widest(ptr: Tensor) -> int:
-    return int(ptr.diff().max()) if ptr.numel() > 1 else 0
 
 
 def _search_for(device: torch.device) -> ModuleType:
