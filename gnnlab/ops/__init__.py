@@ -4,7 +4,7 @@ Every function takes a :class:`CSR` or a plain ``edge_index``, is differentiable
 under ``torch.compile``, and gives the same bits in every run. Empty rows give 0.
 """
 
-from gnnlab.ops._aggregate import aggregate, gather_source, gather_target, sddmm
+from gnnlab.ops._aggregate import aggregate, aggregate_edges, gather_source, gather_target, sddmm
 from gnnlab.ops._attention import attention_aggregate
 from gnnlab.ops._batch_norm import batch_norm
 from gnnlab.ops._dispatch import BackendStatus, backend_report, use_backend
@@ -22,6 +22,7 @@ __all__ = [
     "CSR",
     "BackendStatus",
     "aggregate",
+    "aggregate_edges",
     "as_csr",
     "attention_aggregate",
     "backend_report",

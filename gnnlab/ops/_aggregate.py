@@ -7,10 +7,11 @@ from torch import Tensor
 from gnnlab.errors import GraphError
 from gnnlab.ops import _spmm
 from gnnlab.ops._check import edge_layout, node_layout, same_kind
+from gnnlab.ops._layout import layout_of
 from gnnlab.ops._reduce import as_heads, read_rows, reduce_rows
-from gnnlab.ops.csr import CSR
+from gnnlab.ops.csr import CSR, as_csr
 
-__all__ = ["aggregate", "gather_source", "gather_target", "sddmm"]
+__all__ = ["aggregate", "aggregate_edges", "gather_source", "gather_target", "sddmm"]
 
 
 def aggregate(x: Tensor, adj: CSR | Tensor, reduce: str = "sum", edge_weight: Tensor | None = None) -> Tensor:
@@ -46,6 +47,34 @@ def aggregate(x: Tensor, adj: CSR | Tensor, reduce: str = "sum", edge_weight: Te
     x, edge_weight = same_kind(x=x, edge_weight=edge_weight)
     layout = edge_layout(node_layout(adj, x=x), edge_weight=edge_weight)
     return reduce_rows(x, layout, reduce, edge_weight)
+
+
+def aggregate_edges(edge_attr: Tensor, adj: CSR | Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
+    r"""Sum edge data over the incoming edges of every node, in one fused pass; the transpose of :func:`gather_target`.
+
+    .. math:: \mathrm{out}_v = \sum_{u \to v} w_{uv} \, e_{uv}
+
+    Args:
+        edge_attr: e, in the caller's edge order.
+        adj: The graph.
+        num_nodes: N.
+        edge_weight: w, one factor per edge in the caller's edge order, or one per edge and head.
+
+    Shapes:
+        edge_attr [E], [E, F] or [E, H, C]; edge_weight [E] or [E, H] -> [N, ...]
+
+    Raises:
+        GraphError: lengths, devices or dtypes that do not fit together, or data that are not floating.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 2], [1, 0, 0]])
+        >>> aggregate_edges(torch.tensor([1.0, 2.0, 4.0]), edge_index, 3).tolist()
+        [6.0, 1.0, 0.0]
+    """
+    given = {"edge_attr": edge_attr} | ({} if edge_weight is None else {"edge_weight": edge_weight})
+    edge_attr, *weight = same_kind(**given)
+    layout = edge_layout(layout_of(as_csr(adj, num_nodes)), **dict(zip(given, (edge_attr, *weight), strict=True)))
+    return reduce_rows(edge_attr, layout.edges, "sum", *weight)
 
 
 def sddmm(a: Tensor, b: Tensor, adj: CSR | Tensor) -> Tensor:

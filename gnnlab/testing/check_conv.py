@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ class _Graph:
     edge_index: Tensor
     edge_attr: Tensor | None
     edge_type: Tensor | None = None
+    ptr: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -42,6 +44,12 @@ class _Subject:
     edge_dim: int | None
     num_relations: int | None = None
 
+    @cached_property
+    def takes_ptr(self) -> bool:
+        """Whether the layer asks which nodes belong to one graph."""
+        with torch.random.fork_rng(devices=[]):
+            return "ptr" in inspect.signature(self.build().forward).parameters
+
     def build(self) -> nn.Module:
         return self.factory(self.in_channels, self.out_channels).double().eval()
 
@@ -59,6 +67,8 @@ class _Subject:
     def run(self, conv: Callable[..., object], graph: _Graph, adj: CSR | None = None) -> tuple[Tensor, Tensor | None]:
         data = {"edge_attr": graph.edge_attr, "edge_type": graph.edge_type}
         known = {name: value for name, value in data.items() if value is not None}
+        if self.takes_ptr:
+            known["ptr"] = torch.tensor([0, graph.num_nodes]) if graph.ptr is None else graph.ptr
         out = conv(graph.x, graph.edge_index if adj is None else adj, **known)
         return out if isinstance(out, tuple) else (out, None)
 
@@ -85,7 +95,8 @@ def check_conv(
     Args:
         factory: Builds the layer from (in_channels, out_channels). The layer is called
             ``conv(x, edge_index)``, with ``edge_attr=`` if ``edge_dim`` is given and with ``edge_type=`` if
-            ``num_relations`` is; it may return edge states beside the node states.
+            ``num_relations`` is; it may return edge states beside the node states. If its ``forward`` has an
+            argument ``ptr``, it gets the first node of every graph.
         edge_dim: Width of the edge features the layer takes; ``None`` for none.
         num_relations: Number of edge types the layer tells apart, at least 2; ``None`` for a layer that takes
             none.
@@ -144,10 +155,11 @@ def _edge_order(subject: _Subject) -> None:
 def _batch_equals_single(subject: _Subject) -> None:
     conv, graphs = subject.build(), [subject.graph(n, e) for n, e in ((5, 9), (1, 0), (7, 16), (3, 0))]
     starts = [0, 5, 6, 13]
+    ptr = torch.tensor([*starts, 16])
     edge_index = torch.cat([g.edge_index + start for g, start in zip(graphs, starts, strict=True)], dim=1)
     columns = {name: torch.cat([getattr(g, name) for g in graphs]) for name in _edge_data(graphs[0])}
     together = subject.run(
-        conv, replace(graphs[0], x=torch.cat([g.x for g in graphs]), edge_index=edge_index, **columns)
+        conv, replace(graphs[0], x=torch.cat([g.x for g in graphs]), edge_index=edge_index, ptr=ptr, **columns)
     )
     alone = [subject.run(conv, graph) for graph in graphs]
     for part, kind in enumerate(("node", "edge")):

@@ -1,14 +1,18 @@
 """Convolutions, one per file; each is called ``conv(x, adj, edge_attr=None, edge_weight=None)``.
 
 ``adj`` is a :class:`gnnlab.ops.CSR` or a plain ``edge_index``. Edge data an operator has no use for is
-ignored, ``edge_weight`` multiplies the messages. Those that tell relations apart take ``edge_type=None`` too.
+ignored, ``edge_weight`` multiplies the messages. Those that tell relations apart take ``edge_type=None`` too,
+those that attend to whole graphs ``ptr=None``, those that scale by degree ``degree=None``.
 """
 
+from gnnlab.nn.conv.exphormer_conv import ExphormerConv
 from gnnlab.nn.conv.gat_conv import GATConv
 from gnnlab.nn.conv.gated_gcn_conv import GatedGCNConv
 from gnnlab.nn.conv.gcn_conv import GCNConv
 from gnnlab.nn.conv.gin_conv import GINConv
 from gnnlab.nn.conv.gine_conv import GINEConv
+from gnnlab.nn.conv.gps_conv import GPSConv
+from gnnlab.nn.conv.grit_conv import GRITConv
 from gnnlab.nn.conv.ogb_gcn_conv import OGBGCNConv
 from gnnlab.nn.conv.relational_conv import RelationalConv
 from gnnlab.nn.conv.rgated_gcn_conv import RGatedGCNConv
@@ -17,10 +21,13 @@ from gnnlab.nn.conv.rgin_conv import RGINConv
 from gnnlab.nn.conv.sage_conv import SAGEConv
 
 __all__ = [
+    "ExphormerConv",
     "GATConv",
     "GCNConv",
     "GINConv",
     "GINEConv",
+    "GPSConv",
+    "GRITConv",
     "GatedGCNConv",
     "OGBGCNConv",
     "RGCNConv",
