@@ -310,9 +310,10 @@ def test_matrix_network_is_equivariant_and_ignores_padding():
     close(network(padded, torch.arange(7).expand(2, 7) < 5)[:, :5], network(x, real), 1e-10)
 
 
-def test_real_batch_norm_is_that_of_the_real_rows():
+@pytest.mark.parametrize("share", [0.6, 1.1])
+def test_real_batch_norm_is_that_of_the_real_rows(share):
     ours, plain = RealBatchNorm(3), nn.BatchNorm1d(3)
-    x, real = torch.randn(10, 4, 3), torch.rand(10, 4) < 0.6
+    x, real = torch.randn(10, 4, 3), torch.rand(10, 4) < share
     torch.testing.assert_close(ours(x, real)[real], plain(x[real]))
     torch.testing.assert_close(ours.running_var, plain.running_var)
     before = ours.running_mean.clone()
