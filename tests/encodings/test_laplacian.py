@@ -15,7 +15,8 @@ from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkP
 from torch_geometric.utils import erdos_renyi_graph
 
 from gnnlab.encodings import LaplacianPE, RandomWalkPE
-from gnnlab.errors import ConfigError
+from gnnlab.errors import ConfigError, GnnlabError
+from gnnlab.graph import _eigensolvers, laplacian_eigh
 
 
 def _connected(num_nodes: int, density: float) -> Data:
@@ -124,3 +125,97 @@ def test_real_peptides_equal_pyg(mirror: Path) -> None:
         v = encoded.pe_lap[begin : begin + n].double()
         residual = (adjacency.sum(1).diag() - adjacency) @ v - v * encoded.pe_lap_values[begin].double()
         assert residual.abs().max() < 1e-5
+
+
+def _ring(n: int) -> Data:
+    ends = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
+    return Data(edge_index=torch.cat([ends, ends.flip(0)], 1), num_nodes=n)
+
+
+def test_says_which_eigenspace_is_cut() -> None:
+    # C6: 0, 1, 1, 3, 3, 4; P2: 0, 2.
+    path = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+    batch = LaplacianPE(k=4)(Batch.from_data_list([_ring(6), path]))
+    assert batch.pe_lap_group.dtype == torch.long
+    assert batch.pe_lap_group.tolist() == [[0, 1, 1, 2]] * 6 + [[0, 1, -1, -1]] * 2
+    assert batch.pe_lap_whole.tolist() == [[True, True, True, False]] * 6 + [[True, True, False, False]] * 2
+    assert batch.pe_lap_gap.shape == (8, 1)
+    assert batch.pe_lap_gap.flatten().tolist() == [0.0] * 6 + [-1.0] * 2
+    assert batch.pe_lap[:6, 3].any()
+    alone = LaplacianPE(k=3)(_ring(6))
+    assert alone.pe_lap_whole.all()
+    assert torch.allclose(alone.pe_lap_gap, torch.full((6, 1), 2.0))
+    everything = LaplacianPE(k=6)(_ring(6))
+    assert everything.pe_lap_mask.all()
+    assert everything.pe_lap_whole.all()
+    assert everything.pe_lap_gap.unique().tolist() == [-1.0]
+
+
+def test_a_cut_eigenspace_can_be_dropped() -> None:
+    keep, drop = (LaplacianPE(k=4, cut=cut)(_ring(6)) for cut in ("keep", "drop"))
+    assert torch.equal(drop.pe_lap[:, :3], keep.pe_lap[:, :3])
+    assert not drop.pe_lap[:, 3].any()
+    assert not drop.pe_lap_values[:, 3].any()
+    assert drop.pe_lap_mask.tolist() == drop.pe_lap_whole.tolist() == [[True, True, True, False]] * 6
+    assert drop.pe_lap_group.tolist() == [[0, 1, 1, -1]] * 6
+    assert torch.allclose(drop.pe_lap_gap, torch.full((6, 1), 2.0))
+    nothing = LaplacianPE(k=1, include_trivial=False, cut="drop")(_ring(6))
+    assert not nothing.pe_lap.any()
+    assert not nothing.pe_lap_mask.any()
+    assert torch.allclose(nothing.pe_lap_gap, torch.ones(6, 1))
+
+
+@pytest.mark.parametrize("norm", ["l2", "abs-max", "wavelength-soft"])
+def test_what_is_left_after_a_cut_is_the_same_up_to_a_rotation(norm: str) -> None:
+    """Projectors on eigenspaces do not depend on the numbering; with a part of an eigenspace they would."""
+    graph = _ring(6)
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    moved = Data(edge_index=order.argsort()[graph.edge_index], num_nodes=6)
+
+    def projector(data: Data, cut: str) -> torch.Tensor:
+        vectors = LaplacianPE(k=4, cut=cut)(data).pe_lap
+        return vectors @ vectors.T
+
+    assert torch.allclose(projector(moved, "drop"), projector(graph, "drop")[order][:, order], atol=1e-6)
+    assert LaplacianPE(k=4, eigenvector_norm=norm, cut="drop")(graph).pe_lap.isfinite().all()
+
+
+def test_a_failing_eigensolver_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 1200  # too large for a dense matrix at once, small enough for one after a failure
+    path = torch.stack([torch.arange(n - 1), torch.arange(1, n)])
+    data = Data(edge_index=torch.cat([path, path.flip(0)], 1), num_nodes=n)
+    expected = LaplacianPE(k=4)(data)
+    monkeypatch.setattr(_eigensolvers, "lobpcg", lambda matrix, start, **_: (start[0], start))
+    with pytest.warns(UserWarning, match=r"residual of .* on a component of 1200 nodes; solving it as a dense matrix"):
+        got = LaplacianPE(k=4)(data)
+    assert torch.allclose(got.pe_lap_values, expected.pe_lap_values, atol=1e-8)
+    assert torch.allclose(got.pe_lap, expected.pe_lap, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", [1e-6, 1e-2])
+def test_above_the_fallback_a_small_residual_is_a_warning(error: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 200
+    path = torch.stack([torch.arange(n - 1), torch.arange(1, n)])
+    edge_index, ptr = torch.cat([path, path.flip(0)], 1), torch.tensor([0, n])
+    exact = laplacian_eigh(edge_index, ptr, 4, dense_limit=10)
+    solve = _eigensolvers.lobpcg
+
+    def stops_early(*args, **options):
+        values, vectors = solve(*args, **options)
+        vectors[0] += error
+        return values, vectors
+
+    monkeypatch.setattr(_eigensolvers, "lobpcg", stops_early)
+    if error > 1e-4:
+        with pytest.raises(GnnlabError, match="dense_limit=200"):
+            laplacian_eigh(edge_index, ptr, 4, dense_limit=10)
+        return
+    with pytest.warns(UserWarning, match="eigenvalues are as far off"):
+        got = laplacian_eigh(edge_index, ptr, 4, dense_limit=10)
+    assert torch.allclose(got.values, exact.values, atol=1e-5)
+
+
+def test_defaults_and_options_of_cuts() -> None:
+    assert LaplacianPE().k == 8
+    with pytest.raises(ConfigError, match="unknown cut"):
+        LaplacianPE(cut="shorten")

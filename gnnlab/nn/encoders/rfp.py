@@ -229,6 +229,6 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor, adj: CSR) -> Tensor:
         h = self.encode(x)
-        query, key = (part(h).view(h.size(0), self.heads, -1) for part in (self.query, self.key))
+        query, key = (part(h).view(h.size(0), self.heads, h.size(1)) for part in (self.query, self.key))
         weights = edge_softmax(sddmm(query, key, adj) / query.size(-1) ** 0.5, adj)
         return weights if self.heads > 1 else weights.squeeze(1)
