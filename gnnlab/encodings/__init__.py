@@ -6,7 +6,11 @@ from gnnlab.encodings.electrostatic import ElectrostaticPE
 from gnnlab.encodings.elene import ElenePE
 from gnnlab.encodings.fast_rp import FastRP
 from gnnlab.encodings.feature_propagation import RandomFeaturePropagation
+from gnnlab.encodings.heat_kernel import HeatKernelPE
 from gnnlab.encodings.laplacian import LaplacianPE
+from gnnlab.encodings.page_rank import PersonalizedPageRankPE
+from gnnlab.encodings.page_rank_vectors import PageRankVectorPE
+from gnnlab.encodings.polynomial import PolynomialPE
 from gnnlab.encodings.random_walk import RandomWalkPE
 from gnnlab.encodings.resistance import ResistancePE
 from gnnlab.encodings.row_normalize import RowNormalize
@@ -22,8 +26,12 @@ __all__ = [
     "ElenePE",
     "EncodingTargets",
     "FastRP",
+    "HeatKernelPE",
     "LaplacianPE",
     "LocalDegreeProfile",
+    "PageRankVectorPE",
+    "PersonalizedPageRankPE",
+    "PolynomialPE",
     "RRWP",
     "RandomFeaturePropagation",
     "RandomWalkPE",

@@ -6,12 +6,15 @@ from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.ego_pairs import EgoIntersections, EgoVertices, ego_intersections, ego_vertices, multiset_codes
 from gnnlab.graph.electrostatics import electrostatic_statistics
+from gnnlab.graph.equivariant_polynomials import equivariant_polynomial, polynomial_entries
 from gnnlab.graph.feature_propagation import propagate_features
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
 from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
+from gnnlab.graph.laplacian_kernel import laplacian_kernel
 from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_laplacian
+from gnnlab.graph.multigraphs import Multigraph, cyclic_patterns, multigraphs
 from gnnlab.graph.near_distances import distance_histogram, pair_distances
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (
@@ -47,6 +50,7 @@ __all__ = [
     "LaplacianSolver",
     "LaplacianSpectrum",
     "Layers",
+    "Multigraph",
     "PairDistances",
     "ResistanceSketch",
     "Solution",
@@ -60,6 +64,7 @@ __all__ = [
     "colour_refinement",
     "commute_time",
     "connected_components",
+    "cyclic_patterns",
     "diameter",
     "diffusion_matrix",
     "distance_histogram",
@@ -67,12 +72,16 @@ __all__ = [
     "electrostatic_statistics",
     "ego_intersections",
     "ego_vertices",
+    "equivariant_polynomial",
     "graph_colours",
     "k_hop_pairs",
     "homophily",
     "laplacian_eigh",
+    "laplacian_kernel",
+    "multigraphs",
     "multiset_codes",
     "ollivier_ricci_curvature",
+    "polynomial_entries",
     "propagate_features",
     "refine_with_pairs",
     "pair_distances",

@@ -1,0 +1,131 @@
+"""The diagonal of the heat kernel as a node encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from gnnlab.encodings._pairs import PairEncoding
+from gnnlab.errors import ConfigError, nearest
+from gnnlab.graph import laplacian_kernel
+from gnnlab.transform import graph_ptr
+
+__all__ = ["HeatKernelPE"]
+
+
+@dataclass(frozen=True, repr=False)
+class HeatKernelPE(PairEncoding):
+    r"""Heat kernel: how much of the heat of a node is left there after some time.
+
+    The heat kernel diagonal of "Recipe for a General, Powerful, Scalable Graph Transformer" (Rampášek et al., NeurIPS
+    2022, arXiv 2205.12454), known on surfaces as the heat kernel signature (Sun, Ovsjanikov and Guibas, SGP 2009):
+
+    .. math::
+        p_v = \big[t^{d/2} \, (e^{-t L})_{vv}\big]_{t = t_1, \dots, t_k}
+
+    and, where ``pairs`` are chosen, the entries :math:`(e^{-tL})_{uv}`. At t = 0 that is 1, and over the nodes it sums
+    to :math:`\sum_i e^{-t \lambda_i}`. The Laplacian is that of the symmetric graph without self-loops, with the
+    weights in ``edge_weight`` if there are any; an isolated node keeps all its heat, 1 at any time. The code
+    published with the paper leaves the zero eigenvalues out (``include_trivial=False``), which lowers every
+    value by one over the nodes of the component.
+
+    Cost: 10 n^3 multiply-adds and 24 n^2 bytes for a component of n nodes, those of a size in one stack. Components
+    above ``dense_limit`` nodes are refused, unless ``probes`` q are given: q times about
+    :math:`3 \sqrt{t \lambda_{max}}` sparse products, E + N k each, estimate the diagonal with a relative standard
+    error of at most :math:`\sqrt{2/q}`; see :func:`gnnlab.graph.laplacian_kernel`. These estimates depend on the
+    numbers of the nodes, not on the batch.
+
+    Args:
+        times: t, not negative, at least one.
+        normalization: ``None`` for :math:`D - A`, ``"sym"`` or ``"rw"`` for :math:`D^{-1/2} (D - A) D^{-1/2}` and
+            :math:`D^{-1} (D - A)`, which have the same diagonal.
+        space_dim: d, dimension of a space in which the scaled kernel would not depend on time.
+        include_trivial: Whether the zero eigenvalues count.
+        name: Of the attributes.
+        probes: Random sign vectors for components above ``dense_limit``.
+        seed: Of the signs.
+        dense_limit: Largest component that is decomposed.
+        pairs: None by default; see :class:`gnnlab.encodings._pairs.PairEncoding`, as ``hops``, ``max_gigabytes``.
+
+    Shapes:
+        writes ``pe_<name>`` [N, k] float32, and the same width for pairs.
+
+    Raises:
+        ConfigError: a negative time, none, or an unknown normalisation.
+        BudgetError: a component above ``dense_limit`` and no ``probes``.
+
+    Example:
+        >>> hexagon = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
+        >>> HeatKernelPE(times=(0, 1))(Data(edge_index=hexagon, num_nodes=6)).pe_hk[0].round(decimals=6).tolist()
+        [1.0, 0.5241960287094116]
+    """
+
+    times: tuple[float, ...] = tuple(range(1, 21))
+    normalization: str | None = None
+    space_dim: float = 0.0
+    include_trivial: bool = True
+    name: str = "hk"
+    probes: int | None = None
+    seed: int = 0
+    dense_limit: int = 3000
+    pairs: str | None = field(default=None, kw_only=True)
+
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "times", tuple(float(t) for t in self.times))
+        if not self.times or min(self.times) < 0:
+            raise ConfigError(
+                f"times must be some numbers, none of them negative, got {self.times}", where="HeatKernelPE"
+            )
+        if self.normalization not in (None, "sym", "rw"):
+            raise ConfigError(
+                f"unknown normalization {self.normalization!r}",
+                where="HeatKernelPE",
+                hint=nearest(str(self.normalization), ["None", "sym", "rw"]),
+            )
+        if self.probes is not None and self.probes < 1:
+            raise ConfigError(f"probes must be at least 1, got {self.probes}", where="HeatKernelPE")
+
+    @property
+    def equivariance(self) -> str:
+        """Signs are hashed from the numbers of the nodes."""
+        return "exact" if self.probes is None else "up to ties"
+
+    @property
+    def pair_channels(self) -> int:
+        return len(self.times)
+
+    def forward(self, data: Data) -> Data:
+        edge_index, ptr, weight = data.edge_index, graph_ptr(data), data.get("edge_weight")
+        times = torch.tensor(self.times, dtype=torch.float64, device=ptr.device)
+
+        nodes = torch.arange(data.num_nodes, device=ptr.device).expand(2, -1)
+
+        def encode(pairs: Tensor) -> Tensor:
+            # Nodes come along with the pairs, so that every graph is decomposed once.
+            values = laplacian_kernel(
+                edge_index,
+                ptr,
+                lambda eigenvalues: torch.exp(-eigenvalues[..., None] * times),
+                torch.cat([nodes, pairs], 1),
+                self.normalization,
+                weight,
+                trivial=self.include_trivial,
+                probes=self.probes,
+                seed=self.seed,
+                dense_limit=self.dense_limit,
+            )
+            values *= times.pow(self.space_dim / 2)
+            data[f"pe_{self.name}"] = values[: nodes.size(1)].float()
+            return values[nodes.size(1) :]
+
+        if self.pairs is None:
+            encode(nodes[:, :0])
+        self.write_pairs(data, self.name, encode)
+        return data
