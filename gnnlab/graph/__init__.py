@@ -10,6 +10,7 @@ from gnnlab.graph.equivariant_polynomials import equivariant_polynomial, polynom
 from gnnlab.graph.feature_propagation import propagate_features
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
+from gnnlab.graph.homomorphisms import homomorphism_counts
 from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
 from gnnlab.graph.laplacian_kernel import laplacian_kernel
@@ -75,6 +76,7 @@ __all__ = [
     "equivariant_polynomial",
     "graph_colours",
     "k_hop_pairs",
+    "homomorphism_counts",
     "homophily",
     "laplacian_eigh",
     "laplacian_kernel",

@@ -108,5 +108,5 @@ class _Search:
                 f"at least {self.seen:,} partial matches of {step + 1} of {len(self.plan.order)} vertices, "
                 f"more than max_matches={self.max_matches:,}",
                 where=self.where,
-                hint="raise max_matches (about 1e7 are looked at in a second), or take smaller patterns or unions",
+                hint="raise max_matches (1e6 to 1e7 a second), or take smaller patterns or unions",
             )

@@ -38,6 +38,11 @@ class Pattern(NamedTuple):
         """Every permutation of the vertices that keeps the edges; the identity comes first."""
         return _automorphisms(self)
 
+    def symmetries(self, fixed: Iterable[int] = ()) -> int:
+        """Number of automorphisms that leave the vertices ``fixed`` where they are."""
+        fixed = tuple(fixed)
+        return sum(all(group[v] == v for v in fixed) for group in self.automorphisms)
+
     @property
     def node_orbits(self) -> tuple[int, ...]:
         """Orbit of every vertex, numbered by their first vertex."""

@@ -104,6 +104,42 @@ def test_small_tables_change_nothing(budget: int, monkeypatch: pytest.MonkeyPatc
     assert torch.equal(subgraph_counts(edge_index, ptr, "house", level="edge"), expected)
 
 
+@given(
+    batch=unions(max_nodes=7, max_edges=18, max_graphs=2),
+    pattern=st.sampled_from([p for p in PATTERNS if p != "clique-4"]),
+    level=st.sampled_from(["node", "edge", "graph"]),
+    directed=st.booleans(),
+)
+def test_homomorphisms_combine_to_the_same(batch, pattern: str, level: str, directed: bool) -> None:
+    call = {"pattern": pattern, "level": level, "directed_orbits": directed}
+    listed = subgraph_counts(batch.edge_index, batch.ptr, method="enumerate", **call)
+    assert torch.equal(subgraph_counts(batch.edge_index, batch.ptr, method="homomorphisms", **call), listed)
+
+
+def test_where_there_are_too_many_to_list_auto_combines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(subgraph_counts.__wrapped__.__globals__, "_FEW", 10**6)
+    edge_index, ptr = tensors(nx.star_graph(20_000))
+    ends, middle = subgraph_counts(edge_index, ptr, "path-3").t()
+    assert int(middle[0]) == 20_000 * 19_999 // 2
+    assert ends[1:].tolist() == [19_999] * 20_000
+    complete, ptr = tensors(nx.complete_graph(40))
+    expected = 39 * 38 * 37 * 36 * 35 // 2
+    assert subgraph_counts(complete, ptr, "cycle-6").flatten().tolist() == [expected] * 40
+    with pytest.raises(BudgetError, match="float64 counts exactly"):
+        subgraph_counts(*tensors(nx.star_graph(20_000)), "star-4", method="homomorphisms")
+
+
+@pytest.mark.parametrize(
+    "options", [{"pattern": "clique-4"}, {"pattern": "cycle-8"}, {"pattern": "path-3", "induced": True}]
+)
+def test_homomorphisms_do_not_always_serve(options: dict) -> None:
+    edge_index, ptr = tensors(nx.complete_graph(5))
+    with pytest.raises(ConfigError, match="tree-width two are not enough"):
+        subgraph_counts(edge_index, ptr, method="homomorphisms", **options)
+    listed = subgraph_counts(edge_index, ptr, method="enumerate", **options)
+    assert torch.equal(subgraph_counts(edge_index, ptr, **options), listed)
+
+
 def test_orbits_by_hand() -> None:
     assert pattern_of("star-3").node_orbits == (0, 1, 1, 1)
     assert pattern_of("path-4").node_orbits == (0, 1, 1, 0)
@@ -133,7 +169,9 @@ def test_hubs_are_searched_from_the_hub() -> None:
     edge_index, ptr = tensors(nx.star_graph(20_000))
     assert int(subgraph_counts(edge_index, ptr, "cycle-4", max_matches=200_000).sum()) == 0
     with pytest.raises(BudgetError, match=r"at least 200,0\d\d,000 partial matches of 3 of 3 .*max_matches=1,000,000"):
-        subgraph_counts(edge_index, ptr, "path-3", max_matches=10**6)
+        subgraph_counts(edge_index, ptr, "path-3", method="enumerate", max_matches=10**6)
+    with pytest.raises(BudgetError, match=r"at least 400,180,000 scalar products, more than max_matches=200,000,000"):
+        subgraph_counts(edge_index, ptr, "cycle-5", method="homomorphisms")
 
 
 def test_degenerate_unions() -> None:
