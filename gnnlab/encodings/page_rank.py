@@ -57,8 +57,8 @@ class PersonalizedPageRankPE(PairEncoding):
 
     Example:
         >>> edge = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=3)
-        >>> PersonalizedPageRankPE(alphas=(0.5,))(edge).pe_ppr.round(decimals=4).tolist()
-        [[0.6667], [0.6667], [1.0]]
+        >>> [round(value, 4) for value in PersonalizedPageRankPE(alphas=(0.5,))(edge).pe_ppr[:, 0].tolist()]
+        [0.6667, 0.6667, 1.0]
     """
 
     alphas: tuple[float, ...] = (0.1, 0.15, 0.2)

@@ -58,8 +58,8 @@ class PageRankVectorPE(Transform):
     Example:
         >>> edge = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
         >>> encoded = PageRankVectorPE(k=3, alpha=0.5)(edge)
-        >>> encoded.pe_ppr_vectors[0].round(decimals=4).tolist(), encoded.pe_ppr_vectors_values[0].tolist()
-        ([0.7071, 0.4082, 0.0], [1.0, 0.3333333432674408, 0.0])
+        >>> [round(value, 4) for value in encoded.pe_ppr_vectors_values[0].tolist()]
+        [1.0, 0.3333, 0.0]
     """
 
     k: int = 8

@@ -75,7 +75,7 @@ def _apply(product: Callable[[Tensor], Tensor], coefficients: Tensor, x: Tensor)
         for _ in chosen:
             terms.append(before.flatten())
             before, now = now, 2 * product(now) - before
-        result.addmm_(torch.stack(terms, 1), chosen)
+        result.addmm_(torch.stack(terms).t(), chosen)
     return result.view(*x.shape, -1)
 
 

@@ -17,7 +17,7 @@ from gnnlab.graph._transition import (
 )
 from gnnlab.graph._walk_columns import Block, share_columns
 from gnnlab.graph.buckets import size_buckets, sort_union
-from gnnlab.graph.components import breadth_first_layers
+from gnnlab.graph.components import Layers, breadth_first_layers
 from gnnlab.ops import ragged_arange
 
 __all__ = ["walk_probabilities"]
@@ -102,15 +102,14 @@ def _sparse(
 ) -> None:
     steps = result.size(1) - 1
     layers = breadth_first_layers(edge_index, batch.numel())
-    distance = (layers.depth[pairs[0]] - layers.depth[pairs[1]]).abs()
-    reachable = (layers.component[pairs[0]] == layers.component[pairs[1]]) & (distance <= steps)
+    reachable, distance = _reachable(layers, pairs, steps)
     wanted = reachable.nonzero().flatten()
     if wanted.numel() == 0:
         return
     # A walk ends within ``steps`` layers of its start, and the other end of the pair is ``distance`` from there.
-    columns = share_columns(edge_index, weight, layers, reach=steps + int(distance[wanted].max()))
+    columns = share_columns(edge_index, weight, layers, reach=steps + distance)
     check_sparse_work(columns, steps, max_work, _HINT)
-    row, order = torch.sort(columns.union.row[pairs[0, wanted]], stable=True)
+    row, order = _by_row(columns.union.row, pairs[0, wanted])
     wanted = wanted[order]
     column = columns.column[columns.union.row[pairs[1, wanted]]]
     for block in columns.blocks(_SPARSE_CELLS):
@@ -119,6 +118,31 @@ def _sparse(
         if inside.numel():
             values = _walk(block, block.place(row[inside] - block.begin, column[inside]), steps)
             result.index_copy_(0, wanted[inside], values.t().contiguous())
+
+
+def _reachable(layers: Layers, pairs: Tensor, steps: int) -> tuple[Tensor, int]:
+    """[P] whether a walk can get from one end to the other, and the most layers between such ends."""
+    component, depth, _ = layers
+    reachable = component[pairs[0]] == component[pairs[1]]
+    deepest = int(depth.max())
+    if deepest <= steps:
+        return reachable, deepest
+    distance = (depth[pairs[0]] - depth[pairs[1]]).abs()
+    reachable &= distance <= steps
+    return reachable, int(distance.where(reachable, 0).max())
+
+
+def _by_row(row: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the starts in increasing order, and that order."""
+    if bool((start.diff() < 0).any()):
+        return torch.sort(row[start], stable=True)
+    # Already by node: whole runs are moved, which spares the sort of all pairs of a union.
+    counts = torch.bincount(start, minlength=row.numel())
+    first, node = counts.cumsum(0) - counts, row.argsort()
+    counts = counts[node]
+    run = torch.repeat_interleave(counts, output_size=start.numel())
+    order = torch.arange(start.numel(), device=row.device) + (first[node] - (counts.cumsum(0) - counts))[run]
+    return run, order
 
 
 def _walk(block: Block, places: Tensor, steps: int) -> Tensor:
