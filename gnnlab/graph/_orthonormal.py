@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnlab.graph.buckets import size_buckets
-from gnnlab.ops import expand_ptr, gather, ragged_arange
+from gnnlab.ops import expand_ptr, ragged_arange
 
 __all__ = ["Stacks", "orthonormal_columns", "stacks"]
 
@@ -22,12 +22,12 @@ _TOLERANCE = 1e-8
 class Stacks(NamedTuple):
     """Rows of a union in padded stacks, one after the other.
 
-    ``node`` [M] long says which row lies at every place (N at padding), ``place`` [N] where a row lies; ``shapes``
+    ``place`` [N] long says where a row lies among all ``rows``, padding included (``None``: where it was); ``shapes``
     holds (graphs, rows per graph) of every stack, ``width`` how many columns are orthogonalised together.
     """
 
-    node: Tensor
-    place: Tensor
+    place: Tensor | None
+    rows: int
     shapes: list[tuple[int, int]]
     width: int
 
@@ -50,11 +50,10 @@ def stacks(ptr: Tensor, width: int) -> Stacks:
     padded = widths.repeat_interleave(counts)
     start = torch.empty_like(padded).index_copy_(0, order, padded.cumsum(0) - padded)
     graph = expand_ptr(ptr)
-    place = start[graph] + ragged_arange(sizes, graph.numel())
     total = sum(count * rows for count, rows in shapes)
-    node = torch.full((total,), graph.numel(), device=ptr.device)
-    node[place] = torch.arange(graph.numel(), device=ptr.device)
-    return Stacks(node, place, shapes, width)
+    if len(shapes) == 1 and total == graph.numel():  # graphs of one size lie as they should
+        return Stacks(None, total, shapes, width)
+    return Stacks(start[graph] + ragged_arange(sizes, graph.numel()), total, shapes, width)
 
 
 def orthonormal_columns(x: Tensor, layout: Stacks) -> Tensor:
@@ -63,13 +62,18 @@ def orthonormal_columns(x: Tensor, layout: Stacks) -> Tensor:
     The diagonal of R is positive. A column that depends on those before it becomes zero.
     """
     with torch.autocast(x.device.type, enabled=False):
-        filled = gather(torch.cat([x, x.new_zeros(1, x.size(1))]), layout.node).double()
-        parts = filled.split([count * rows for count, rows in layout.shapes])
-        solved = [x.new_zeros(0, x.size(1), dtype=torch.double)]
+        exact = x.double()
+        if layout.place is not None:
+            exact = x.new_zeros(layout.rows, x.size(1), dtype=torch.double).index_copy(0, layout.place, exact)
+        parts = exact.split([count * rows for count, rows in layout.shapes])
+        solved = []
         for part, (count, rows) in zip(parts, layout.shapes, strict=True):
             groups = part.view(count, rows, x.size(1) // max(layout.width, 1), layout.width).transpose(1, 2)
-            solved.append(_factor(groups).transpose(1, 2).reshape(part.shape))
-        return gather(torch.cat(solved), layout.place).to(x.dtype)
+            solved.append(_factor(groups).transpose(1, 2).reshape(part.shape).to(x.dtype))
+        if not solved:
+            return x
+        joined = solved[0] if len(solved) == 1 else torch.cat(solved)
+        return joined if layout.place is None else joined.index_select(0, layout.place)
 
 
 def _factor(x: Tensor) -> Tensor:
@@ -82,7 +86,9 @@ def _factor(x: Tensor) -> Tensor:
     keep = _independent(gram.detach()).to(gram.dtype)
     gram = gram * keep[..., None] * keep[..., None, :] + torch.diag_embed(1 - keep)
     lower = torch.linalg.cholesky_ex(gram).L
-    return torch.linalg.solve_triangular(lower, (x * (scale * keep)[..., None, :]).mT, upper=False).mT
+    # The inverse of R is small, and well conditioned where its columns are independent.
+    inverse = torch.linalg.solve_triangular(lower, torch.diag_embed(keep), upper=False).mT
+    return x @ (scale[..., None] * inverse)
 
 
 def _independent(gram: Tensor) -> Tensor:
