@@ -9,15 +9,13 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError
 from gnnlab.graph._check import check_union
+from gnnlab.graph._lookup import induced_degrees, lookup, neighbours
 from gnnlab.graph._noise import mix
 from gnnlab.graph.distances import k_hop_pairs
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.ops import ragged_arange
 
 __all__ = ["EgoIntersections", "EgoVertices", "ego_intersections", "ego_vertices", "multiset_codes", "row_codes"]
-
-_VISITS = 1 << 22
-"""Candidate neighbours looked at in one go: about 200 MB at the worst."""
 
 
 class EgoVertices(NamedTuple):
@@ -46,14 +44,6 @@ class EgoIntersections(NamedTuple):
     vertex: Tensor
     distance: Tensor
     degree: Tensor
-
-
-class _Neighbours(NamedTuple):
-    """A simple undirected graph: row ``pointers`` [N + 1], sorted ``targets`` [E], ``key`` [E] = row N + target."""
-
-    pointers: Tensor
-    targets: Tensor
-    key: Tensor
 
 
 @torch.no_grad()
@@ -85,7 +75,7 @@ def ego_vertices(edge_index: Tensor, ptr: Tensor, k: int, *, max_pairs: int = 2 
     """
     edges, near, size = _near(edge_index, ptr, k, max_pairs)
     root, vertex, distance = near
-    counts = _induced_degrees(size, vertex, distance, k + 1, _neighbours(edges, size.numel()))
+    counts = induced_degrees(size, vertex, distance, k + 1, neighbours(edges, size.numel()))
     # A column of zeros on both sides: nobody is nearer than the root or further than k.
     counts = torch.nn.functional.pad(counts, (1, 1))
     degrees = counts.gather(1, distance[:, None] + torch.arange(3, device=ptr.device))
@@ -134,13 +124,13 @@ def ego_intersections(edge_index: Tensor, ptr: Tensor, k: int, *, max_pairs: int
         )
     edge = torch.repeat_interleave(size[small], output_size=candidates)
     place = (size.cumsum(0) - size)[small[edge]] + ragged_arange(size[small], candidates)
-    found, other = _lookup(root * num_nodes + vertex, large[edge] * num_nodes + vertex[place])
+    found, other = lookup(root * num_nodes + vertex, large[edge] * num_nodes + vertex[place])
     edge, place, other = edge[found], place[found], other[found]
     shared, pair = vertex[place], torch.stack([distance[place], distance[other]], 1)
     pair = torch.where(swap[edge, None], pair.flip(1), pair)
     level = pair.amax(1)
     members = torch.bincount(edge, minlength=edges.size(1))
-    degree = _induced_degrees(members, shared, level, k + 1, _neighbours(edges, num_nodes)).cumsum(1)[:, 1:]
+    degree = induced_degrees(members, shared, level, k + 1, neighbours(edges, num_nodes)).cumsum(1)[:, 1:]
     outside = level[:, None] > torch.arange(1, k + 1, device=ptr.device)
     return EgoIntersections(edges, edge, shared, pair, degree.masked_fill_(outside, -1))
 
@@ -182,57 +172,3 @@ def _near(
     distance = torch.cat([distance, torch.zeros_like(nodes)])
     order = (root * num_nodes + vertex).argsort()
     return edges, (root[order], vertex[order], distance[order]), torch.bincount(root, minlength=num_nodes)
-
-
-def _neighbours(edges: Tensor, num_nodes: int) -> _Neighbours:
-    key = torch.cat([edges[0] * num_nodes + edges[1], edges[1] * num_nodes + edges[0]]).sort().values
-    nodes = torch.arange(num_nodes + 1, device=key.device)
-    return _Neighbours(torch.searchsorted(key, nodes * num_nodes), key % max(num_nodes, 1), key)
-
-
-def _induced_degrees(size: Tensor, vertex: Tensor, label: Tensor, labels: int, graph: _Neighbours) -> Tensor:
-    """[R, labels] long, number of neighbours with every label that a member has in its group.
-
-    Args:
-        size: [groups] long, members of every group.
-        vertex: [R] long, nodes of the groups one after the other, increasing in each.
-        label: [R] long, label of every member.
-    """
-    num_nodes = max(graph.pointers.numel() - 1, 1)
-    group = torch.repeat_interleave(size, output_size=vertex.numel())
-    first = size.cumsum(0) - size
-    key = group * num_nodes + vertex
-    degree = graph.pointers.diff()[vertex]
-    # Either the neighbours of a vertex are looked up in its group, or the members of the group among its neighbours.
-    ask_neighbours = degree <= size[group]
-    cost = torch.minimum(degree, size[group])
-    counts = [vertex.new_empty(0)]
-    for begin, end in _ranges(cost):
-        row = torch.repeat_interleave(cost[begin:end]) + begin
-        rank = ragged_arange(cost[begin:end], row.numel())
-        direct = ask_neighbours[row]
-        near, far = row[direct], row[~direct]
-        wanted = graph.targets[graph.pointers[vertex[near]] + rank[direct]]
-        found, place = _lookup(key, group[near] * num_nodes + wanted)
-        member = first[group[far]] + rank[~direct]
-        joined, _ = _lookup(graph.key, vertex[far] * num_nodes + vertex[member])
-        cell = torch.cat([near[found], far[joined]]) - begin
-        cell = cell * labels + label[torch.cat([place[found], member[joined]])]
-        counts.append(torch.bincount(cell, minlength=(end - begin) * labels))
-    return torch.cat(counts).view(-1, labels)
-
-
-def _ranges(cost: Tensor) -> list[tuple[int, int]]:
-    """Ranges of rows of about ``_VISITS`` candidates each."""
-    if cost.numel() == 0:
-        return []
-    lengths = ((cost.cumsum(0) - cost) // _VISITS).unique_consecutive(return_counts=True)[1].cumsum(0).tolist()
-    return list(zip([0, *lengths], lengths, strict=False))
-
-
-def _lookup(table: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of ``wanted`` [W] are in the sorted ``table``, and where."""
-    if table.numel() == 0:
-        return torch.zeros_like(wanted, dtype=torch.bool), torch.zeros_like(wanted)
-    place = torch.searchsorted(table, wanted).clamp_(max=table.numel() - 1)
-    return table[place] == wanted, place

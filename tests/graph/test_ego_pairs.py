@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError
-from gnnlab.graph import ego_intersections, ego_pairs, ego_vertices, multiset_codes
+from gnnlab.graph import _lookup, ego_intersections, ego_vertices, multiset_codes
 from gnnlab.testing.strategies import unions
 
 
@@ -112,7 +112,7 @@ def simple(batch) -> nx.Graph:
 @given(batch=unions(max_nodes=9, max_edges=24), k=st.integers(0, 3), visits=st.sampled_from([3, 1 << 22]))
 def test_any_union_matches_networkx(batch, k: int, visits: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ego_pairs, "_VISITS", visits)
+        patch.setattr(_lookup, "_VISITS", visits)
         ego = ego_vertices(batch.edge_index, batch.ptr, k)
         table = torch.cat([ego.root[:, None], ego.vertex[:, None], ego.distance[:, None], ego.degrees], 1)
         assert table.tolist() == vertices_by_networkx(simple(batch), k)
