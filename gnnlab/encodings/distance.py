@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 from torch_geometric.data import Data
 
 from gnnlab.encodings._pairs import PairEncoding
@@ -36,9 +35,10 @@ class DistancePE(PairEncoding):
     drop them from the graph if that is your task.)
 
     Cost: without targets, time O(sum over nodes of the edges within ``max_distance`` hops) plus n^2 of every graph and
-    16 MB beside the results; beyond 9e4 nodes, memory is 24 bytes for every near pair and time follows them, and more
-    than 10^8 near pairs are refused. With targets, time O(``max_distance`` E T) for T targets in a graph and 16 MB,
-    for graphs of any size. Pairs cost as nodes without targets.
+    some 50 MB beside the results; beyond 6e4 nodes, and wherever few nodes are that near, memory is 24 bytes for every
+    near pair and time follows them, and more than 10^8 near pairs are refused. With targets, time
+    O(``max_distance`` E T) for T targets in a graph and 16 MB, for graphs of any size. Pairs cost as nodes without
+    targets.
 
     Args:
         max_distance: Distance from which on all count as one, in hops.
@@ -94,9 +94,12 @@ class DistancePE(PairEncoding):
 
         def encode(pairs: Tensor) -> Tensor:
             joined = component[pairs[0]] == component[pairs[1]]
-            distance = pair_distances(edges, ptr, pairs, near)
-            distance = torch.where(distance < 0, self.max_distance + (~joined).long(), distance)
-            return one_hot(distance, self.pair_channels).float() if self.one_hot else distance[:, None].float()
+            # The same both ways, and pairs tend to come by their second node, as searches want them.
+            distance = pair_distances(edges, ptr, pairs.flip(0), near)
+            distance = torch.where(distance < 0, self.max_distance + (~joined).long(), distance)[:, None]
+            if not self.one_hot:
+                return distance.float()
+            return torch.zeros(distance.size(0), self.pair_channels, device=ptr.device).scatter_(1, distance, 1)
 
         self.write_pairs(data, self.name, encode)
         if self.node:

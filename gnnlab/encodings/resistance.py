@@ -97,7 +97,8 @@ class ResistancePE(PairEncoding):
         rescale = _SCALES[self.scale]
 
         def encode(pairs: Tensor) -> Tensor:
-            resistance = effective_resistance(data.edge_index, ptr, pairs, weight, **options)
+            # The same both ways, and pairs tend to come by their second node.
+            resistance = effective_resistance(data.edge_index, ptr, pairs.flip(0), weight, **options)
             joined = component[pairs[0]] == component[pairs[1]]
             resistance = torch.where(joined, resistance, 0.0)
             values = torch.stack([resistance, resistance * volume[component[pairs[0]]]], 1)

@@ -12,21 +12,25 @@ from gnnlab.graph import _search_torch
 from gnnlab.graph._check import check_pairs, check_union
 from gnnlab.graph._engine import engine
 from gnnlab.graph._search import by_source, widest
+from gnnlab.graph._search_torch import walk_bound
 from gnnlab.graph.distances import k_hop_pairs
 from gnnlab.ops import CSR, aggregate
 
 __all__ = ["distance_histogram", "pair_distances"]
 
 _CELLS = 1 << 22  # of a part of the table, 16 MB
-_MOST_CELLS = 1 << 33  # of a table that is gone through part by part: about half a minute
+_MOST_CELLS = 1 << 32  # of a table that is gone through part by part: about a minute
+_MOST_PAIRS = 10**8  # that are kept
+_PAIR = 8  # cells that take as long as a pair that is found and sorted
 
 
 @torch.no_grad()
 def pair_distances(edge_index: Tensor, ptr: Tensor, pairs: Tensor, cutoff: int) -> Tensor:
     """Number of hops from the first to the second node of every pair.
 
-    Searches from the nodes of every graph, at most ``cutoff`` hops deep. Unions of up to 8.6e9 node pairs are gone
-    through in parts of 16 MB; larger ones keep the near pairs alone, see :func:`gnnlab.graph.k_hop_pairs`.
+    Searches from the nodes of every graph, at most ``cutoff`` hops deep. Where few nodes are that near, and in unions
+    of more than 4.3e9 cells (N times the nodes of the largest graph), near pairs are found and sorted, see
+    :func:`gnnlab.graph.k_hop_pairs`; otherwise the table of all distances is gone through in parts of 16 MB.
 
     Args:
         edge_index: [2, E] long, node ids of the union; followed from source to target.
@@ -49,7 +53,7 @@ def pair_distances(edge_index: Tensor, ptr: Tensor, pairs: Tensor, cutoff: int) 
     """
     batch = _checked(edge_index, ptr, cutoff)
     source, target = check_pairs(pairs, batch.numel())
-    if batch.numel() * widest(ptr) > _MOST_CELLS:
+    if _is_sparse(edge_index, ptr, batch, cutoff):
         return _among_near(edge_index, ptr, pairs, cutoff)
     out = torch.full_like(source, -1)
     order = torch.argsort(source)
@@ -97,17 +101,17 @@ def distance_histogram(edge_index: Tensor, ptr: Tensor, cutoff: int, targets: Te
             raise GraphError(f"targets must be [{batch.numel()}] bool, got {list(targets.shape)} of {targets.dtype}")
         return _of_targets(edge_index, ptr, batch, cutoff, targets)
     num_nodes, width = batch.numel(), cutoff + 1
-    if num_nodes * widest(ptr) > _MOST_CELLS:
-        pairs, distance = k_hop_pairs(edge_index, ptr, cutoff)
+    if _is_sparse(edge_index, ptr, batch, cutoff):
+        pairs, distance = k_hop_pairs(edge_index, ptr, cutoff, max_pairs=_MOST_PAIRS)
         out = torch.bincount(pairs[0] * width + distance, minlength=num_nodes * width).view(num_nodes, width)
         out[:, 0] = 1
         return out
-    parts = [torch.zeros(0, width, dtype=torch.long, device=batch.device)]
+    out = torch.empty(num_nodes, width, dtype=torch.long, device=batch.device)
     for begin, end, table in _tables(edge_index, ptr, batch, cutoff):
-        row = torch.arange(end - begin, device=batch.device)[:, None] * (width + 1)
-        count = torch.bincount((row + table + 1).flatten(), minlength=(end - begin) * (width + 1))
-        parts.append(count.view(end - begin, width + 1)[:, 1:])
-    return torch.cat(parts)
+        row = torch.arange(1, (end - begin) * (width + 1), width + 1, dtype=table.dtype, device=table.device)
+        count = torch.bincount(table.add_(row[:, None]).flatten(), minlength=(end - begin) * (width + 1))
+        out[begin:end] = count.view(end - begin, width + 1)[:, 1:]
+    return out
 
 
 def _checked(edge_index: Tensor, ptr: Tensor, cutoff: int) -> Tensor:
@@ -116,12 +120,21 @@ def _checked(edge_index: Tensor, ptr: Tensor, cutoff: int) -> Tensor:
     return check_union(edge_index, ptr)
 
 
+def _is_sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, cutoff: int) -> bool:
+    """Whether near pairs are cheaper than the table."""
+    cells = batch.numel() * widest(ptr)
+    if cells <= _CELLS or cells > _MOST_CELLS:
+        return cells > _MOST_CELLS
+    near = torch.minimum(walk_bound(*by_source(edge_index, batch.numel()), cutoff), ptr.diff()[batch] - 1)
+    return int(near.sum()) < min(cells // _PAIR, _MOST_PAIRS)
+
+
 def _tables(edge_index: Tensor, ptr: Tensor, batch: Tensor, cutoff: int) -> Iterator[tuple[int, int, Tensor]]:
     """Distances [end - begin, n_max] int32 from the nodes ``begin`` to ``end``, -1 beyond the cutoff, all in turn."""
     pointers, targets = by_source(edge_index, batch.numel())
     search, width = engine(edge_index.device, _search_torch, "gnnlab.graph._search_numba"), widest(ptr)
+    step = max(_CELLS // max(width, cutoff + 2), 1)  # the histogram has a column for every distance
     home, cutoff = ptr[batch], min(cutoff, width)
-    step = max(_CELLS // max(width, 1), 1)
     for begin in range(0, batch.numel(), step):
         end = min(begin + step, batch.numel())
         yield begin, end, search.distance_table(pointers, targets, home, begin, end, width, cutoff)
@@ -129,7 +142,7 @@ def _tables(edge_index: Tensor, ptr: Tensor, batch: Tensor, cutoff: int) -> Iter
 
 def _among_near(edge_index: Tensor, ptr: Tensor, pairs: Tensor, cutoff: int) -> Tensor:
     num_nodes = int(ptr[-1])
-    near, distance = k_hop_pairs(edge_index, ptr, cutoff)
+    near, distance = k_hop_pairs(edge_index, ptr, cutoff, max_pairs=_MOST_PAIRS)
     key, order = torch.sort(near[0] * num_nodes + near[1])
     wanted = pairs[0] * num_nodes + pairs[1]
     slot = torch.searchsorted(key, wanted)
