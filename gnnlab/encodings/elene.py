@@ -47,8 +47,8 @@ class ElenePE(Transform):
     off those of k hops, so there the option changes nothing.
 
     Cost: time :math:`O(\sum \min(d_u, |S_k(v)|))` over the (root, vertex) pairs, or (edge, vertex) triples, :math:`P`
-    of them; memory 64 P bytes and 4 W per node and edge. For k = 1 graphs of :math:`10^6` nodes are no trouble; more
-    hops on graphs with hubs are refused by ``max_pairs``, a wide table by ``max_gigabytes``.
+    of them; memory 64 P bytes and 4 W per node and edge. For k = 1 graphs of :math:`10^6` nodes take seconds; more
+    hops on graphs with hubs take minutes, and are refused above ``max_pairs``; a wide table above ``max_gigabytes``.
 
     Graphs are taken as simple and undirected: an edge in one direction counts for both, duplicates once, and
     self-loops get a row of zeros. A node without edges has the ego graph of itself.

@@ -42,10 +42,10 @@ class PolynomialPE(PairEncoding):
 
     Cost: graphs of up to 512 nodes 14 dense products (2 at degree 4, 5 at degree 5), :math:`O(n^3)` time in batches of
     similar size and 22 matrices of :math:`n^2` numbers; larger ones sparse products, the last one at the pairs only:
-    :math:`\sum_x d_x^2` terms for :math:`A^2` up to degree 5 and the number of walks of three steps at degree 6, and for
-    every pair the nodes two steps from one end; refused above ``max_terms``. K4:
-    :math:`\sum_{uv} \sum_w \min(d_w, c_{uv})` over the :math:`c_{uv}` common neighbours w. A grid of :math:`10^5` nodes is no
-    trouble at degree 6; graphs of that size with hubs want degree 4 or 5.
+    :math:`\sum_x d_x^2` terms for :math:`A^2` up to degree 5, the walks of three steps at degree 6, and for every pair
+    the nodes two steps from one end; refused above ``max_terms``. K4: :math:`\sum_{uv} \sum_w \min(d_w, c_{uv})`
+    over the :math:`c_{uv}` common neighbours w. A grid of :math:`10^5` nodes takes seconds at degree 6; a graph of that
+    size with hubs takes minutes at degree 4, and is refused at degree 6.
 
     Graphs are taken as simple and undirected: an edge in one direction counts for both, duplicates once,
     self-loops not at all. Nodes without edges get zeros; nodes on no cycle the maps that fold a cycle onto edges.

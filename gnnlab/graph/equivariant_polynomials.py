@@ -99,8 +99,8 @@ def polynomial_entries(
     edge to (u, v), which itself need not be there; one column for every orbit of ordered edges (1, 2, 6 and 16
     columns for degrees 3 to 6). Graphs are taken as simple and undirected.
 
-    Graphs of up to 512 nodes are stacks of dense matrices, 14 products of (at degree 6) :math:`O(n^3)`; larger ones are sparse and
-    the last product is taken at ``pairs`` only. K4 is counted in the common neighbours of a pair, never in
+    Graphs of up to 512 nodes are stacks of dense matrices, 14 products of :math:`O(n^3)` at degree 6; larger ones are
+    sparse and the last product is taken at ``pairs`` only. K4 is counted in the common neighbours of a pair, never in
     :math:`n^4`. All in float64, exact up to :math:`2^{53}`.
 
     Args:
