@@ -41,9 +41,9 @@ class ExphormerConv(nn.Module):
         out_channels: Width of the output.
         heads: Number of heads, which divides ``out_channels``.
         num_relations: Number of edge types with an embedding; ``None`` for no embedding, so that edges need features.
-        dropout: Probability of dropping an attention weight (0 in the released code).
+        dropout: Probability of dropping an attention weight; 0 in the released code.
         clamp: Scores are limited to [-clamp, clamp]; ``None`` for no limit.
-        bias: Whether the linear maps have a bias.
+        use_bias: Whether the linear maps have a bias.
 
     Shapes:
         * **x:** [N, in_channels]
@@ -72,7 +72,7 @@ class ExphormerConv(nn.Module):
         num_relations: int | None = 3,
         dropout: float = 0.0,
         clamp: float | None = 5.0,
-        bias: bool = False,
+        use_bias: bool = False,
     ) -> None:
         super().__init__()
         check_heads(heads, out_channels, type(self).__name__)
@@ -80,7 +80,7 @@ class ExphormerConv(nn.Module):
             raise ConfigError(f"num_relations must be at least 1, got {num_relations}", where=type(self).__name__)
         self.in_channels, self.out_channels, self.num_relations = in_channels, out_channels, num_relations
         self.heads, self.dropout, self.clamp = heads, dropout, clamp
-        maps = (Linear(in_channels, out_channels, bias=bias) for _ in range(4))
+        maps = (Linear(in_channels, out_channels, bias=use_bias) for _ in range(4))
         self.query, self.key, self.value, self.edge = maps
         self.relation = None if num_relations is None else nn.Embedding(num_relations, in_channels)
 

@@ -45,7 +45,7 @@ class GRITConv(nn.Module):
     GRIT is ``GNN(edges="pair", conv=GRITConv, norm=None, residual=False, activation=None)`` on the pairs of
     ``gnnlab.encodings.RRWP(pairs="all")``; sparse GRIT (Grötschla, Xie and Wattenhofer, arXiv 2411.12732) is the same
     on edges. The released sparse layer differs: ``edge_value="vector"`` gives all channels of a head the same
-    number :math:`\langle w, \hat e_{uv} \rangle`, and ``bias=True``. (With RRWP the released configurations of the
+    number :math:`\langle w, \hat e_{uv} \rangle`, and ``use_bias=True``. (With RRWP the released configurations of the
     sparse layer still pad the edges to all pairs.)
 
     Cost: memory and time of P edges or pairs are O(P C) and :math:`O(P C^2)`, against O(N C) for the nodes; all
@@ -61,7 +61,7 @@ class GRITConv(nn.Module):
         activation: Factory of the activation of the FFN.
         expansion: Hidden width of the FFN divided by C.
         clamp: Scores are limited to [-clamp, clamp]; ``None`` for no limit.
-        bias: Whether :math:`W_K` and :math:`W_V` have a bias (the others do).
+        use_bias: Whether :math:`W_K` and :math:`W_V` have a bias (the others do).
         edge_value: ``matrix`` or ``vector``: what :math:`W_{EV}` of a head is; ``None`` leaves it out.
         degree_scaler: Whether y is scaled by degree; else :math:`W_O` sees it as it is.
         update_edges: Whether edges get new states; else the nodes alone are returned.
@@ -96,7 +96,7 @@ class GRITConv(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
         expansion: float = 2.0,
         clamp: float | None = 5.0,
-        bias: bool = False,
+        use_bias: bool = False,
         edge_value: EdgeValue | None = "matrix",
         degree_scaler: bool = True,
         update_edges: bool = True,
@@ -111,7 +111,7 @@ class GRITConv(nn.Module):
         self.heads, self.clamp, self.attention_dropout = heads, clamp, attention_dropout
         width = out_channels // heads
         self.query = Linear(in_channels, out_channels)
-        self.key, self.value = (Linear(in_channels, out_channels, bias=bias) for _ in range(2))
+        self.key, self.value = (Linear(in_channels, out_channels, bias=use_bias) for _ in range(2))
         self.edge = Linear(in_channels, 2 * out_channels)
         self.score = nn.Parameter(torch.empty(heads, width))
         columns = {"matrix": width, "vector": 1}.get(edge_value)
