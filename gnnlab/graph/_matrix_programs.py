@@ -176,9 +176,10 @@ class _SparseMachine:
         return self.sample(first, pairs) * self.sample(second, pairs)
 
     def sample_product(self, pairs: Tensor, first: int, second: int) -> Tensor:
-        left, right = self.whole(first), self.whole(second)
-        if right.key.numel() < left.key.numel():  # walk along the columns of the sparser one
-            left, right, pairs = self.transposed(right), self.transposed(left), pairs.flip(0)
+        left, right = self.whole(first), self.transposed(self.whole(second))
+        # Walk along the row with fewer entries overall and ask the other one, row by row too: that stays in cache.
+        if left.key.numel() > right.key.numel():
+            left, right, pairs = right, left, pairs.flip(0)
         start = left.rows()
         terms = start.diff()[pairs[0]]
         self.check(int(terms.sum()))
@@ -186,7 +187,7 @@ class _SparseMachine:
         for begin, end in ranges(terms):
             pair = torch.repeat_interleave(terms[begin:end]) + begin
             entry = start[pairs[0, pair]] + ragged_arange(terms[begin:end], pair.numel())
-            found, place = lookup(right.key, left.key[entry] % left.size * left.size + pairs[1, pair])
+            found, place = lookup(right.key, pairs[1, pair] * left.size + left.key[entry] % left.size)
             total.index_add_(0, pair[found], left.value[entry[found]] * right.value[place[found]])
         return total
 
