@@ -1,5 +1,6 @@
 """Transforms that add features to nodes or edges: positions and structure a layer cannot see by itself."""
 
+from gnnlab.encodings.cycle_counts import CycleCounts
 from gnnlab.encodings.degree import DegreePE, LocalDegreeProfile
 from gnnlab.encodings.distance import DistancePE
 from gnnlab.encodings.electrostatic import ElectrostaticPE
@@ -7,6 +8,7 @@ from gnnlab.encodings.elene import ElenePE
 from gnnlab.encodings.fast_rp import FastRP
 from gnnlab.encodings.feature_propagation import RandomFeaturePropagation
 from gnnlab.encodings.heat_kernel import HeatKernelPE
+from gnnlab.encodings.homomorphism_counts import HomomorphismCounts
 from gnnlab.encodings.laplacian import LaplacianPE
 from gnnlab.encodings.page_rank import PersonalizedPageRankPE
 from gnnlab.encodings.page_rank_vectors import PageRankVectorPE
@@ -16,10 +18,12 @@ from gnnlab.encodings.resistance import ResistancePE
 from gnnlab.encodings.row_normalize import RowNormalize
 from gnnlab.encodings.rrwp import RRWP
 from gnnlab.encodings.singular_vectors import SingularVectorPE
+from gnnlab.encodings.substructure_counts import SubstructureCounts
 from gnnlab.encodings.targets import EncodingTargets
 from gnnlab.encodings.weisfeiler_lehman import WeisfeilerLehmanPE
 
 __all__ = [
+    "CycleCounts",
     "DegreePE",
     "DistancePE",
     "ElectrostaticPE",
@@ -27,6 +31,7 @@ __all__ = [
     "EncodingTargets",
     "FastRP",
     "HeatKernelPE",
+    "HomomorphismCounts",
     "LaplacianPE",
     "LocalDegreeProfile",
     "PageRankVectorPE",
@@ -38,5 +43,6 @@ __all__ = [
     "ResistancePE",
     "RowNormalize",
     "SingularVectorPE",
+    "SubstructureCounts",
     "WeisfeilerLehmanPE",
 ]

@@ -2,6 +2,7 @@
 
 from gnnlab.graph.colour_refinement import colour_hashes, colour_refinement, graph_colours, refine_with_pairs
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
+from gnnlab.graph.cycle_counts import closed_walk_counts, cycle_counts
 from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.ego_pairs import EgoIntersections, EgoVertices, ego_intersections, ego_vertices, multiset_codes
@@ -63,9 +64,11 @@ __all__ = [
     "cheeger_bounds",
     "colour_hashes",
     "colour_refinement",
+    "closed_walk_counts",
     "commute_time",
     "connected_components",
     "cyclic_patterns",
+    "cycle_counts",
     "diameter",
     "diffusion_matrix",
     "distance_histogram",
