@@ -16,7 +16,7 @@ from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
 from gnnlab.graph.laplacian_kernel import laplacian_kernel
 from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_laplacian
-from gnnlab.graph.multigraphs import Multigraph, cyclic_patterns, multigraphs
+from gnnlab.graph.multigraph import Multigraph, cyclic_patterns, multigraphs
 from gnnlab.graph.near_distances import distance_histogram, pair_distances
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.resistance import (

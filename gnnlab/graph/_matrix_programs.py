@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError
 from gnnlab.graph._lookup import lookup, ranges
-from gnnlab.graph.multigraphs import Multigraph
+from gnnlab.graph.multigraph import Multigraph
 from gnnlab.ops import ragged_arange
 
 __all__ = ["Program", "SparseMatrix", "compile_patterns", "run_dense", "run_sparse"]

@@ -12,7 +12,7 @@ from gnnlab.graph._check import check_pairs, check_union
 from gnnlab.graph._lookup import Neighbours, common_neighbours, induced_degrees, neighbours, ranges
 from gnnlab.graph._matrix_programs import Program, SparseMatrix, compile_patterns, run_dense, run_sparse
 from gnnlab.graph.buckets import SortedUnion, size_buckets, sort_union
-from gnnlab.graph.multigraphs import Multigraph, canonical, cyclic_patterns
+from gnnlab.graph.multigraph import Multigraph, canonical, cyclic_patterns
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.ops import expand_ptr
 
@@ -93,7 +93,7 @@ def equivariant_polynomial(pattern: Multigraph, matrices: Tensor, *, max_entries
 def polynomial_entries(
     edge_index: Tensor, ptr: Tensor, pairs: Tensor, degree: int = MAX_DEGREE, *, max_terms: int = 2 * 10**8
 ) -> Tensor:
-    r"""Entries :math:`P_H(A)_{uv}` at ``pairs`` for the patterns H of :func:`gnnlab.graph.multigraphs.cyclic_patterns`.
+    r"""Entries :math:`P_H(A)_{uv}` at ``pairs`` for the patterns H of :func:`gnnlab.graph.cyclic_patterns`.
 
     These are the homomorphisms of every 2-connected simple graph of at most ``degree`` edges that send a marked
     edge to (u, v), which itself need not be there; one column for every orbit of ordered edges (1, 2, 6 and 16

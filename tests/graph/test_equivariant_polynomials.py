@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import Multigraph, _lookup, cyclic_patterns, equivariant_polynomial, multigraphs, polynomial_entries
-from gnnlab.graph.multigraphs import canonical
+from gnnlab.graph.multigraph import canonical
 from gnnlab.testing.strategies import unions
 
 MODULE = sys.modules["gnnlab.graph.equivariant_polynomials"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import permutations
 
 import networkx as nx
 import pytest
 
 from gnnlab.errors import BudgetError, ConfigError
-from gnnlab.graph import Multigraph, cyclic_patterns, multigraphs
-from gnnlab.graph.multigraphs import canonical
+from gnnlab.graph import Multigraph, cyclic_patterns, multigraph, multigraphs
+from gnnlab.graph.multigraph import canonical
 
-MODULE = sys.modules["gnnlab.graph.multigraphs"]  # the function has the name of its module
 BELL = (1, 1, 2, 5, 15)
 
 
@@ -101,6 +99,6 @@ def test_says_what_is_wrong() -> None:
     with pytest.raises(BudgetError, match="0 edges with 12 marks"):
         multigraphs(0, 12)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MODULE, "_MOST", 30)
+        patch.setattr(multigraph, "_MOST", 30)
         with pytest.raises(BudgetError, match="more than 30 multigraphs of 1 edges with 3 marks"):
             multigraphs(2, 3)
