@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
@@ -55,8 +56,8 @@ def written_evidence(transform: Transform, data: Data) -> Evidence:
     """What a transform writes on a union.
 
     Encodings that are fixed up to signs or a basis are replaced by what does not depend on either: the eigenvalues,
-    and for every node the sum of its squared entries over an eigenspace (the diagonal of the projector). The last
-    eigenspace is left out where the encoding may have cut it.
+    and for every node the sum of its squared entries over an eigenspace (the diagonal of the projector). An
+    eigenspace the encoding cuts, or may have cut, is left out.
 
     Raises:
         ConfigError: the transform writes no encoding, or one up to sign without eigenvalues.
@@ -74,9 +75,10 @@ def written_evidence(transform: Transform, data: Data) -> Evidence:
 
 
 def _joined(columns: list[Tensor]) -> Tensor | None:
+    """[R, F] in the precision the columns are written in, which is what rounding is judged by."""
     if not columns:
         return None
-    return torch.cat([column.double().reshape(column.size(0), -1) for column in columns], 1)
+    return torch.cat([column.reshape(column.size(0), -1) for column in columns], 1)
 
 
 def _projected(transform: Transform, data: Data, names: list[str]) -> Evidence:
@@ -85,15 +87,18 @@ def _projected(transform: Transform, data: Data, names: list[str]) -> Evidence:
         raise ConfigError("is fixed up to sign only and writes no <name>_values", where=type(transform).__name__)
     columns = []
     for key in bases:
-        values, mask = data[f"{key}_values"].double(), data.get(f"{key}_mask")
-        mask = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+        values, mask, whole = (data.get(f"{key}_{suffix}") for suffix in ("values", "mask", "whole"))
+        mask = values != 0 if mask is None else mask
         space = _eigenspaces(values, mask)
-        # What follows the last column is not known, unless it is padding: its eigenspace may go on.
-        whole = mask & ((space != space[:, -1:]) | ~mask[:, -1:])
-        squares = data[key].double().square() * whole
-        sums = torch.zeros_like(squares).scatter_add_(1, space, squares)
-        columns += [values * whole, sums]
-    return Evidence(node=torch.cat(columns, 1))
+        if whole is None:
+            # What follows the last column is not known, unless it is padding: its eigenspace may go on.
+            whole = mask & ((space != space[:, -1:]) | ~mask[:, -1:])
+        columns.append(values * whole)
+        # Several vectors of one value, such as the left and the right one, turn together.
+        vectors = (data[key].double().view(values.size(0), -1, values.size(1)) * whole[:, None]).unbind(1)
+        for first, second in combinations_with_replacement(vectors, 2):
+            columns.append(torch.zeros_like(first).scatter_add_(1, space, first * second))
+    return Evidence(node=torch.cat(columns, 1).to(data[bases[0]].dtype))
 
 
 def _eigenspaces(values: Tensor, mask: Tensor) -> Tensor:

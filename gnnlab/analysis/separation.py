@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +18,14 @@ from gnnlab.graph._colours import multiset_classes, row_classes
 from gnnlab.ops import expand_ptr
 from gnnlab.transform import Transform
 
-__all__ = ["SeparationReport", "family_classes", "separated_pairs"]
+__all__ = ["SeparationReport", "family_classes", "separated_pairs", "separation"]
 
 Method = Transform | Callable[[Data], Evidence]
 
-_TOLERANCE = 1e-6
 _CELLS = 2**20
 """Pairs of nodes in one chunk of graphs, renumbered copies included."""
+
+_LARGEST_GROUP = 2**24
 
 
 @dataclass(frozen=True)
@@ -59,35 +60,70 @@ class SeparationReport:
 
 
 @torch.no_grad()
-def separated_pairs(
+def separation(
     store: GraphStore,
     method: Method,
-    colouring: str = "wl",
+    group: Tensor,
+    colourings: Sequence[str] = ("multiset", "wl"),
     *,
-    tolerance: float = _TOLERANCE,
+    tolerance: float | None = None,
     seed: int = 0,
-    track: Callable[[Iterable[Tensor]], Iterable[Tensor]] = iter,
-) -> SeparationReport:
-    """Which pairs of graphs (2p and 2p + 1, as in BREC) an encoding tells apart.
+    track: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
+) -> dict[str, SeparationReport]:
+    """Which graphs of every group an encoding tells apart, by one or several colourings.
 
     ``"multiset"`` compares the values themselves: those of the graphs, and the multisets of those of nodes, edges
     and pairs. ``"wl"`` refines colours with them, which is as far as any message passing network can get: nodes
-    start from their values, edges carry theirs; values of pairs colour the complete graph, or the pairs given.
-    Values are compared as :func:`gnnlab.analysis._quantise.quantise` says, with the values of a pair of graphs and
-    of a renumbered copy of each together, so a difference is a difference between graphs and not of rounding.
+    start from their values, edges carry theirs; values of pairs colour the complete graph (or the pairs there are).
+
+    Values are compared within a group, together with those of a renumbered copy of every graph, by sorting and
+    cutting at gaps, never by rounding to fixed places: rounding resistances to five decimals "separates" a pair of
+    BREC (316) that exact arithmetic does not. Columns of integers are compared exactly.
 
     Args:
         store: The graphs.
         method: A transform, of which all ``pe_*``, ``edge_pe_*`` and ``pair_pe_*`` count, or a function of a union
-            that returns :class:`Evidence`.
-        colouring: ``"multiset"`` or ``"wl"``.
-        tolerance: Differences up to this, relative to the magnitude of a column (at least 1), are rounding.
+            that returns :class:`Evidence` (see :data:`INVARIANTS`). Encodings fixed up to signs or a basis are
+            replaced by eigenvalues and, per node, the sum of squares over an eigenspace.
+        group: [G] long, non-decreasing from 0; graphs of one group are compared.
+        colourings: Of ``"multiset"`` and ``"wl"``.
+        tolerance: Differences up to this, relative to the magnitude of a column (at least 1), are rounding; 1e-6 for
+            values in single precision and 1e-11 in double by default.
         seed: Of the renumbered copies.
         track: Wraps the chunks of work, for a progress bar.
 
     Raises:
         ConfigError: unknown colouring, or a transform that writes no encoding.
-        GraphError: an odd number of graphs, or values that are not numbers.
+        GraphError: values that are not numbers.
+        BudgetError: a group of graphs with more than 2^24 pairs of nodes, copies included.
+    """
+    for name in colourings:
+        if name not in _COLOURINGS:
+            raise ConfigError(f"unknown colouring {name!r}", where="separation", hint=nearest(name, _COLOURINGS))
+    found: dict[str, list[Tensor]] = {name: [] for name in colourings}
+    joined, cut = 0.0, torch.inf
+    generator = torch.Generator().manual_seed(seed)
+    for index in track(_chunks(store.sizes("node"), group)):
+        union = _with_copies(store, index, generator)
+        evidence = written_evidence(method, union) if isinstance(method, Transform) else method(union)
+        classes = _Classes(union, evidence, (group[index] - group[index[0]]).repeat(2), tolerance)
+        joined, cut = max(joined, classes.joined), min(cut, classes.cut)
+        for name in colourings:
+            found[name].append(_COLOURINGS[name](classes).view(2, -1))
+    reports = {}
+    for name, parts in found.items():
+        original, copy = torch.cat(parts, 1) if parts else torch.zeros(2, 0, dtype=torch.long)
+        reports[name] = SeparationReport(original, group, original != copy, joined, cut)
+    return reports
+
+
+def separated_pairs(
+    store: GraphStore, method: Method, colouring: str = "wl", *, tolerance: float | None = None, seed: int = 0
+) -> SeparationReport:
+    """Which pairs of graphs (2p and 2p + 1, as in BREC) an encoding tells apart; see :func:`separation`.
+
+    Raises:
+        GraphError: an odd number of graphs.
 
     Example:
         >>> from gnnlab.encodings import RandomWalkPE
@@ -98,116 +134,84 @@ def separated_pairs(
         [True]
     """
     if len(store) % 2:
-        raise GraphError(f"{len(store)} graphs are no pairs")
-    return _report(store, torch.arange(len(store)) // 2, method, colouring, tolerance, seed, track)
+        raise GraphError(f"{len(store)} graphs are no pairs", where="separated_pairs")
+    group = torch.arange(len(store)) // 2
+    return separation(store, method, group, [colouring], tolerance=tolerance, seed=seed)[colouring]
 
 
-@torch.no_grad()
 def family_classes(
-    store: GraphStore, method: Method, colouring: str = "wl", *, tolerance: float = _TOLERANCE, seed: int = 0
+    store: GraphStore, method: Method, colouring: str = "wl", *, tolerance: float | None = None, seed: int = 0
 ) -> SeparationReport:
-    """How many of the graphs of a family an encoding tells apart (``num_classes``); see :func:`separated_pairs`.
-
-    Raises:
-        BudgetError: the family has more pairs of nodes than fit into one comparison.
-    """
+    """How many of the graphs of a family an encoding tells apart (``num_classes``); see :func:`separation`."""
     group = torch.zeros(len(store), dtype=torch.long)
-    pairs = 2 * int(store.sizes("node").square().sum())
-    if pairs > 16 * _CELLS:
-        raise BudgetError(
-            f"{len(store):,} graphs and their copies have {pairs:,} pairs of nodes, more than {16 * _CELLS:,}",
-            where="family_classes",
-            hint="compare a part of the family: store.subset(...)",
-        )
-    return _report(store, group, method, colouring, tolerance, seed, iter)
+    return separation(store, method, group, [colouring], tolerance=tolerance, seed=seed)[colouring]
 
 
-def _report(
-    store: GraphStore,
-    group: Tensor,
-    method: Method,
-    colouring: str,
-    tolerance: float,
-    seed: int,
-    track: Callable[[Iterable[Tensor]], Iterable[Tensor]],
-) -> SeparationReport:
-    if colouring not in _COLOURINGS:
-        raise ConfigError(f"unknown colouring {colouring!r}", hint=nearest(colouring, _COLOURINGS))
-    classes, unstable, joined, cut = [], [], 0.0, torch.inf
-    generator = torch.Generator().manual_seed(seed)
-    for index in track(_chunks(store.sizes("node"), group)):
-        union = _with_copies(store, index, generator)
-        found = method(union) if not isinstance(method, Transform) else written_evidence(method, union)
-        levels = _Levels(union, group[index].repeat(2) - group[index[0]], tolerance)
-        original, copy = _COLOURINGS[colouring](levels, found).chunk(2)
-        classes.append(original)
-        unstable.append(original != copy)
-        joined, cut = max(joined, levels.joined), min(cut, levels.cut)
-    return SeparationReport(torch.cat(classes), group, torch.cat(unstable), joined, cut)
-
-
-class _Levels:
-    """Classes of the values of one union, which remembers how clear they were.
+class _Classes:
+    """Classes of all values of one union, and how clear the cuts were.
 
     Args:
         union: The graphs, then their copies.
+        evidence: Their values.
         group: [G] long, graphs that are compared.
         tolerance: See :func:`quantise`.
     """
 
-    def __init__(self, union: Batch, group: Tensor, tolerance: float) -> None:
+    def __init__(self, union: Batch, evidence: Evidence, group: Tensor, tolerance: float | None) -> None:
         self.union, self.group, self.tolerance = union, group, tolerance
-        self.owner = expand_ptr(union.ptr)
         self.joined, self.cut = 0.0, torch.inf
+        node = expand_ptr(union.ptr)
+        graph = torch.arange(group.numel(), device=group.device)
+        self.owners = {"graph": graph, "node": node, "edge": node[union.edge_index[0]]}
+        self.pairs = evidence.pairs
+        if evidence.pair is not None:
+            self.owners["pair"] = node[evidence.pairs[0]]
+        self.levels = {level: self._of(getattr(evidence, level), owner) for level, owner in self.owners.items()}
 
-    def classes(self, values: Tensor | None, graph: Tensor) -> Tensor:
-        """[R] long, of the rows of ``values`` [R, F] that belong to the graphs ``graph`` [R]; 0 without values."""
+    def _of(self, values: Tensor | None, owner: Tensor) -> Tensor:
         if values is None:
-            return torch.zeros_like(graph)
+            return torch.zeros_like(owner)
         if bool(values.isnan().any()):
-            raise GraphError("an encoding holds values that are not numbers")
-        classes, joined, cut = quantise(values, self.group[graph], self.tolerance)
+            raise GraphError("an encoding holds values that are not numbers", where="separation")
+        classes, joined, cut = quantise(values, self.group[owner], self.tolerance)
         self.joined, self.cut = max(self.joined, joined), min(self.cut, cut)
         return row_classes(classes)
 
-    def graphs(self, *columns: tuple[Tensor, Tensor]) -> Tensor:
-        """[G] long, of graphs by the multisets of several levels: (classes [R], graph [R]) of each."""
-        bags = [multiset_classes(classes, graph, self.group.numel()) for classes, graph in columns]
+    def graphs(self, levels: dict[str, Tensor]) -> Tensor:
+        """[G] long, classes of the graphs by the multisets of the classes of several levels."""
+        bags = [multiset_classes(each, self.owners[level], self.group.numel()) for level, each in levels.items()]
         return row_classes(torch.stack(bags, 1))
 
 
-def _multiset(levels: _Levels, found: Evidence) -> Tensor:
-    own = torch.arange(levels.group.numel())
-    columns = [(levels.classes(found.graph, own), own), (levels.classes(found.node, levels.owner), levels.owner)]
-    if found.edge is not None:
-        owner = levels.owner[levels.union.edge_index[0]]
-        columns.append((levels.classes(found.edge, owner), owner))
-    if found.pair is not None:
-        owner = levels.owner[found.pairs[0]]
-        columns.append((levels.classes(found.pair, owner), owner))
-    return levels.graphs(*columns)
+def _multiset(classes: _Classes) -> Tensor:
+    return classes.graphs(classes.levels)
 
 
-def _wl(levels: _Levels, found: Evidence) -> Tensor:
-    union, owner = levels.union, levels.owner
-    own = torch.arange(levels.group.numel())
-    start = levels.classes(found.node, owner)
-    if found.pair is not None:
-        colour = levels.classes(found.pair, owner[found.pairs[0]])
-        colours = refine_with_pairs(found.pairs, colour, union.ptr, start)
+def _wl(classes: _Classes) -> Tensor:
+    levels, union = classes.levels, classes.union
+    if "pair" in levels:
+        colours = refine_with_pairs(classes.pairs, levels["pair"], union.ptr, levels["node"])
     else:
-        edge = levels.classes(found.edge, owner[union.edge_index[0]])
-        colours = colour_refinement(union.edge_index, union.ptr, start, edge_colour=edge)
-    return levels.graphs((levels.classes(found.graph, own), own), (colours, owner))
+        colours = colour_refinement(union.edge_index, union.ptr, levels["node"], edge_colour=levels["edge"])
+    return classes.graphs({"graph": levels["graph"], "node": colours})
 
 
-_COLOURINGS: dict[str, Callable[[_Levels, Evidence], Tensor]] = {"multiset": _multiset, "wl": _wl}
+_COLOURINGS: dict[str, Callable[[_Classes], Tensor]] = {"multiset": _multiset, "wl": _wl}
 
 
 def _chunks(sizes: Tensor, group: Tensor) -> list[Tensor]:
     """Indices of the graphs of consecutive groups that fit into one chunk."""
+    if group.numel() == 0:
+        return []
     counts = torch.bincount(group)
     cells = torch.zeros(counts.numel(), dtype=torch.long).index_add_(0, group, 2 * sizes.square())
+    if int(cells.max()) > _LARGEST_GROUP:
+        raise BudgetError(
+            f"graphs to be compared and their copies have {int(cells.max()):,} pairs of nodes, more than "
+            f"{_LARGEST_GROUP:,}",
+            where="separation",
+            hint="compare fewer of them: store.subset(...)",
+        )
     chunk, chunks, room = 0, [], _CELLS
     for size in cells.tolist():
         if size > room and room < _CELLS:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "report": ("gnnlab.cli.report:main", "all finished runs as a table, Markdown and HTML with plots"),
     "datasets": ("gnnlab.cli.datasets:main", "list, fetch or verify datasets"),
     "doctor": ("gnnlab.cli.doctor:main", "what is installed, what is used, what is missing"),
+    "separation": ("gnnlab.cli.separation:main", "which graphs every encoding tells apart, exactly"),
     "bench": ("gnnlab.cli.bench:main", "measure data loading, kernels and training against the usual way"),
 }
 # Exit codes above are 128 + the signal that ended the program.
