@@ -29,7 +29,7 @@ class CycleCounts(CountEncoding):
     edges and graphs without nodes are fine. Sums over the nodes of a graph are k times its number of cycles.
 
     Cost: cycles take the time of the paths of ``max_length`` = k nodes below their node of largest degree, at most
-    :math:`\sum_v d_v \Delta^{k-2}` (molecules: about 3 per node and length), in bounded memory; where they are more
+    :math:`\sum_v d_v \Delta^{k-2}`, in bounded memory; where they are more
     than 2e7 the time of sparse products :math:`E \Delta^{\lceil k/2 \rceil - 1}`. Closed walks take at
     most :math:`\sum_v \min(\Delta^{k+1}, E)`. Graphs of 1e5 nodes and more take the same route: sparse ones
     take seconds, others are refused with the number of partial matches found so far.
