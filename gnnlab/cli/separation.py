@@ -71,9 +71,9 @@ def main(argv: list[str]) -> int:
 
 
 _LEGEND = (
-    "multiset: the values alone; wl: colours refined from them until they are stable. unstable: graphs told apart from "
-    "a renumbered\ncopy of themselves (their pairs do not count). closest: nearest difference to the tolerance from "
-    "below and above, as a multiple of it; ? where it is near"
+    "multiset: the values alone; wl: colours refined from them until they are stable; unstable: graphs told apart from "
+    "a renumbered copy of themselves, whose pairs do not count; closest: differences nearest to the tolerance, taken "
+    "for rounding and for a difference, as multiples of it (?: within a factor of 3)"
 )
 
 
