@@ -18,7 +18,8 @@ _GROWTH = 1.25
 """Graphs of a group differ in size by at most this factor,"""
 
 _FEW, _MANY = 2**17, 2**22
-"""unless the group has few pairs of nodes; it never has many unless it is one graph. Measured on two CPU cores."""
+"""unless the group has few pairs of nodes; and no group has many unless it is one graph. Chosen by measurement on two
+CPU cores."""
 
 
 class PaddedGroup(NamedTuple):

@@ -65,6 +65,20 @@ class MeanOverTheBatch(Sum):
         return super().forward(x - (x.mean(0) if x.size(0) else 0), edge_index)
 
 
+class MeanOfTheGraph(Sum):
+    """Correct: it is told which nodes belong to one graph."""
+
+    def forward(self, x, edge_index, ptr):
+        graph = torch.repeat_interleave(torch.arange(ptr.numel() - 1), ptr.diff())
+        mean = x.new_zeros(ptr.numel() - 1, x.size(1)).index_add(0, graph, x) / ptr.diff().clamp(min=1)[:, None]
+        return super().forward(x - mean[graph], edge_index)
+
+
+class IgnoresGraphs(MeanOfTheGraph):
+    def forward(self, x, edge_index, ptr):
+        return super().forward(x, edge_index, ptr[[0, -1]])
+
+
 class TransposedCSR(Sum):
     def forward(self, x, adj):
         edge_index = adj.t().edge_index if isinstance(adj, CSR) else adj
@@ -195,6 +209,12 @@ def test_broken_layers_are_caught_by_name(layer, name):
 def test_correct_layers_pass(layer):
     check_conv(layer)
     check_conv(layer, in_channels=3, out_channels=3, seed=7)
+
+
+def test_layers_that_work_on_whole_graphs_are_told_them():
+    check_conv(MeanOfTheGraph)
+    with pytest.raises(AssertionError, match="^IgnoresGraphs: batch equals single: "):
+        check_conv(IgnoresGraphs)
 
 
 def test_layers_with_edge_features_pass():
