@@ -213,7 +213,7 @@ def test_correct_layers_pass(layer):
 
 def test_layers_that_work_on_whole_graphs_are_told_them():
     check_conv(MeanOfTheGraph)
-    with pytest.raises(AssertionError, match="^IgnoresGraphs: batch equals single: "):
+    with pytest.raises(AssertionError, match=r"^IgnoresGraphs: batch equals single: "):
         check_conv(IgnoresGraphs)
 
 
