@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _TITLES = ("Basic", "Regular", "StrReg", "Extension", "CFI", "4-vertex", "DistReg")
+_SIZES = (60, 50, 50, 100, 100, 20, 20)
 _COLOURINGS = ("multiset", "wl")
-_DOUBT = 3.0
-"""Where a difference is within this factor of the tolerance, a row is marked."""
 
 
 def main(argv: list[str]) -> int:
@@ -72,8 +71,8 @@ def main(argv: list[str]) -> int:
 
 _LEGEND = (
     "multiset: the values alone; wl: colours refined from them until they are stable; unstable: graphs told apart from "
-    "a renumbered copy of themselves, whose pairs do not count; closest: differences nearest to the tolerance, taken "
-    "for rounding and for a difference, as multiples of it (?: within a factor of 3)"
+    "a renumbered copy of themselves, whose pairs do not count; clear by: factor between "
+    "the tolerance and the nearest difference of two values"
 )
 
 
@@ -126,9 +125,8 @@ def _row(name: str, colouring: str, report: SeparationReport, category: Tensor |
 
 
 def _pair_table(rows: list[dict[str, Any]]) -> Table:
-    sizes = dict(zip(_TITLES, (60, 50, 50, 100, 100, 20, 20), strict=True))
-    columns = [*(f"{title} {size}" for title, size in sizes.items()), "total 400"]
-    table = _table(columns)
+    titles = [f"{title}\n{size}" for title, size in zip(_TITLES, _SIZES, strict=True)]
+    table = _table([*titles, f"total\n{sum(_SIZES)}"])
     for row in rows:
         table.add_row(
             row["encoding"], row["colouring"], *map(str, row["separated"].values()), str(row["total"]), *_end(row)
@@ -137,7 +135,7 @@ def _pair_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _family_table(rows: list[dict[str, Any]], store: GraphStore) -> Table:
-    table = _table([f"classes of {len(store)}"])
+    table = _table([f"classes\nof {len(store)}"])
     for row in rows:
         table.add_row(row["encoding"], row["colouring"], str(row["classes"]), *_end(row))
     return table
@@ -147,16 +145,16 @@ def _table(columns: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("encoding", "colouring"):
         table.add_column(name, no_wrap=True)
-    for name in (*columns, "unstable", "closest", "s"):
+    for name in (*columns, "unstable", "clear by", "s"):
         table.add_column(name, justify="right")
     return table
 
 
 def _end(row: dict[str, Any]) -> tuple[str, str, str]:
     cut = row["cut"]
-    doubtful = row["joined"] * _DOUBT > 1 or (cut is not None and cut < _DOUBT)
-    above = "exact" if cut is None and row["joined"] == 0 else f"{row['joined']:.0e} {cut or float('inf'):.0e}"
-    return str(row["unstable"]), above + (" ?" if doubtful else ""), f"{row['seconds']:.1f}"
+    factors = ([] if cut is None else [cut]) + ([1 / row["joined"]] if row["joined"] else [])
+    clear = f"{min(factors):.0e}" if factors else "exact"
+    return str(row["unstable"]), clear, f"{row['seconds']:.1f}"
 
 
 def _progress() -> Progress:
