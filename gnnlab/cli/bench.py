@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|rewiring|gpu``: measurements, printed as ratios of one run."""
+"""``gnnlab bench data|ops|train|rewiring|encodings|gpu``: measurements, printed as ratios of one run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _SUBJECTS = {
     "ops": "aggregation kernels",
     "train": "training epochs",
     "rewiring": "rewirings of whole datasets against the authors' way, graph by graph",
+    "encodings": "encodings of whole datasets against the usual way, graph by graph",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
 }
 
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> int:
     present = {name: text for name, text in _SUBJECTS.items() if find_spec(f"gnnlab.benchmark.speed.{name}")}
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: gnnlab bench SUBJECT [options]\n")
-        print("\n".join(f"  {name:<8} {text}" for name, text in present.items()))
+        print("\n".join(f"  {name:<9} {text}" for name, text in present.items()))
         return 0
     if argv[0] not in present:
         raise ConfigError(

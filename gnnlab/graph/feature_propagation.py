@@ -47,8 +47,8 @@ def propagate_features(
     eigenvector; ``"qr"`` takes the Q factor (diagonal of R positive) of every graph's rows, whose span tends to the
     dominant eigenspace. A column that is zero up to rounding, or (with QR) depends on the columns before it, its
     distance from their span being below 1e-4 of its norm, is zero from then on: a graph has no more columns than
-    nodes, and no more than the rank of S. Q comes from a Cholesky factorisation in float64, so that gradients with respect to the signal
-    and the weights exist and are bounded; float16 is computed in float32.
+    nodes, and no more than the rank of S. Q comes from a Cholesky factorisation in float64, so that gradients with
+    respect to the signal and the weights exist and are bounded; float16 is computed in float32.
 
     Time :math:`O(P (E k + N k))`, and :math:`O(P N k^2)` more for QR; memory :math:`O(P N k)`.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import networkx as nx
 import pytest
 import torch
@@ -86,7 +88,7 @@ def test_qr_is_orthogonal_iteration_with_a_positive_diagonal(operator: str) -> N
     assert got.shape == (int(ptr[-1]), 2, 6, 4)
     assert torch.equal(got[:, :, 0], start)
     matrix = _matrix(edge_index, int(ptr[-1]), operator)
-    for begin, end in zip(ptr[:-1], ptr[1:], strict=True):
+    for begin, end in pairwise(ptr):
         for draw in range(2):
             state = start[begin:end, draw]
             for step in range(1, 6):

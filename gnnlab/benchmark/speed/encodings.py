@@ -75,7 +75,8 @@ def _work(count: int, nodes: int) -> _Work:
     counts = torch.bincount(owner, minlength=count).tolist()
     edges = edge_index[:, order].split(counts, 1)
     graphs = [
-        Data(edge_index=part - low, num_nodes=high - low) for part, (low, high) in zip(edges, pairwise(ptr.tolist()))
+        Data(edge_index=part - low, num_nodes=high - low)
+        for part, (low, high) in zip(edges, pairwise(ptr.tolist()), strict=True)
     ]
     return _Work(Batch.from_data_list(graphs), graphs)
 
