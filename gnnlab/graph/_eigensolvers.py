@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,14 +15,15 @@ from torch import Tensor
 
 from gnnlab.errors import GnnlabError
 from gnnlab.graph._conjugate_gradients import degree_probe
+from gnnlab.graph._engine import engine
 from gnnlab.graph._lapack import single_threaded_blas, smallest_eigenpairs
 from gnnlab.graph._multigrid import Multigrid, sparse_tensor
 from gnnlab.graph.buckets import SortedUnion, size_buckets
 
 __all__ = ["nontrivial_pairs"]
 
-_STACKED_LIMIT = 32
-"""Up to this many nodes, one call for a stack of matrices beats one call per matrix on the CPU."""
+_STACKED, _COMPILED = 32, 56
+"""Up to this many nodes, one call for a stack of matrices, and a compiled loop, beat one call per matrix on the CPU."""
 
 _FACTORED = 5000
 """Up to this many nodes a sparse factorisation is affordable on any graph."""
@@ -59,20 +61,18 @@ def nontrivial_pairs(
     vectors = diagonal.new_zeros(diagonal.numel(), k)
     fallback = _FALLBACK * dense_limit
     dense_limit = max(dense_limit, 6 * (k + 4))  # LOBPCG wants far more nodes than vectors
-    if diagonal.is_cuda:
-        routes = [(dense_limit, 1.25, _stacked)]
-    else:
-        routes = [(min(_STACKED_LIMIT, dense_limit), 1.0, _stacked), (dense_limit, 1.25, _threaded)]
-    bounds = torch.tensor([1, *(limit for limit, _, _ in routes)], device=sizes.device)
+    routes = _dense_routes(diagonal.device, dense_limit)
+    bounds = torch.tensor([1, *(limit for limit, _ in routes)], device=sizes.device)
     bounds = torch.searchsorted(sizes, bounds, right=True).tolist()
-    for low, high, (_, growth, solve) in zip(bounds[:-1], bounds[1:], routes, strict=True):
-        for first, last in size_buckets(union.ptr[low : high + 1], sizes[low:high], _CELLS, growth):
-            _fill(values, vectors, union, low + first, low + last, diagonal, constant, solve)
+    problem = union, diagonal, constant
+    for low, high, (_, solve) in zip(bounds[:-1], bounds[1:], routes, strict=True):
+        if low < high:
+            solve(values, vectors, *problem, low, high)
     for place in range(bounds[-1], sizes.numel()):
         rows = slice(int(union.ptr[place]), int(union.ptr[place + 1]))
         found, columns, residual = _sparse(union, rows, diagonal[rows], constant[rows], k)
         if not residual <= _CONVERGED and _solve_densely(rows.stop - rows.start, k, residual, fallback):
-            _fill(values, vectors, union, place, place + 1, diagonal, constant, routes[-1][-1])
+            routes[-1][-1](values, vectors, *problem, place, place + 1)
         else:
             values[place], vectors[rows] = found, columns
     return values, vectors
@@ -92,14 +92,45 @@ def _solve_densely(nodes: int, k: int, residual: float, fallback: int) -> bool:
     )
 
 
+_Solver = Callable[[Tensor, Tensor, SortedUnion, Tensor, Tensor, int, int], None]
+"""Writes the values and vectors of components ``[first, last)``, given (union, diagonal, constant, first, last)."""
+
+
+def _dense_routes(device: torch.device, dense_limit: int) -> list[tuple[int, _Solver]]:
+    """Solvers by increasing size, each with the largest component that it is for."""
+    if device.type != "cpu":
+        return [(dense_limit, partial(_in_buckets, _stacked, 1.25))]
+    stacks = partial(_in_buckets, _stacked, 1.0)
+    small = engine(device, stacks, "gnnlab.graph._eigen_numba:solve")
+    limit = _STACKED if small is stacks else _COMPILED
+    return [(min(limit, dense_limit), small), (dense_limit, partial(_in_buckets, _threaded, 1.25))]
+
+
+def _in_buckets(
+    solve: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
+    growth: float,
+    values: Tensor,
+    vectors: Tensor,
+    union: SortedUnion,
+    diagonal: Tensor,
+    constant: Tensor,
+    first: int,
+    last: int,
+) -> None:
+    """As stacks of dense matrices of similar size."""
+    sizes = union.ptr[first : last + 1].diff()
+    for low, high in size_buckets(union.ptr[first : last + 1], sizes, _CELLS, growth):
+        _fill(values, vectors, union, diagonal, constant, first + low, first + high, solve)
+
+
 def _fill(
     values: Tensor,
     vectors: Tensor,
     union: SortedUnion,
-    first: int,
-    last: int,
     diagonal: Tensor,
     constant: Tensor,
+    first: int,
+    last: int,
     solve: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
 ) -> None:
     """Solve components ``[first, last)`` as dense matrices."""

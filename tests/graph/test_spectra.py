@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import networkx as nx
 import pytest
@@ -76,9 +77,19 @@ def test_any_union(normalization: str | None, batch, k: int, weighted: bool) -> 
         _check_pairs(spectrum, graph, batch.ptr, laplacian, normalization)
 
 
+@pytest.fixture(params=["numba", "torch"])
+def small_solver(request, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who solves the small components."""
+    if request.param == "torch":
+        monkeypatch.setattr(_eigensolvers, "engine", lambda device, program, compiled: program)
+    elif find_spec("numba") is None:
+        pytest.skip("one solver only")
+    return request.param
+
+
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("limit", [1000, 40], ids=["dense", "sparse"])
-def test_every_solver(normalization: str | None, limit: int) -> None:
+def test_every_solver(small_solver: str, normalization: str | None, limit: int) -> None:
     graphs = [
         nx.path_graph(3),
         nx.random_labeled_tree(31, seed=0),
@@ -94,6 +105,60 @@ def test_every_solver(normalization: str | None, limit: int) -> None:
         size = int(ptr[graph + 1] - ptr[graph])
         laplacian = _laplacian(edge_index[:, mine] - ptr[graph], size, normalization)
         _check_pairs(spectrum, graph, ptr, laplacian, normalization)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_both_solvers_of_small_components_agree(
+    monkeypatch: pytest.MonkeyPatch, normalization: str | None, threads: int
+) -> None:
+    graphs = [nx.gnm_random_graph(n, n + n // 4, seed=n) for n in range(2, 60)]
+    graphs += [nx.star_graph(20), nx.complete_graph(17), nx.grid_2d_graph(5, 5), nx.path_graph(56)]
+    edge_index, ptr = _tensors(*graphs)
+    weight = torch.rand(edge_index.size(1), generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        mine = laplacian_eigh(edge_index, ptr, 7, normalization, weight)
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.setattr(_eigensolvers, "engine", lambda device, program, compiled: program)
+    other = laplacian_eigh(edge_index, ptr, 7, normalization, weight)
+    assert torch.allclose(mine.values, other.values, atol=1e-12)
+    assert torch.equal(mine.mask, other.mask)
+    batch = torch.arange(len(graphs)).repeat_interleave(ptr.diff())
+    clear = mine.canonical[batch]
+    assert clear.double().mean() > 0.4
+    # Vectors turn by what the values are off, divided by the distance to the next.
+    assert torch.allclose(mine.vectors[clear], other.vectors[clear], atol=1e-8)
+
+
+def test_a_batch_has_the_bytes_of_its_graphs(small_solver: str) -> None:
+    graphs = [nx.gnm_random_graph(n, 2 * n, seed=n) for n in (25, 9, 33, 25, 2, 50)]
+    edge_index, ptr = _tensors(*graphs)
+    union = laplacian_eigh(edge_index, ptr, 5)
+    for graph, alone in enumerate(graphs):
+        single = laplacian_eigh(*_tensors(alone), 5)
+        exact = small_solver == "numba"  # a stack may be solved in another order than its matrices
+        own = union.vectors[ptr[graph] : ptr[graph + 1]]
+        assert torch.equal(own, single.vectors) if exact else torch.allclose(own, single.vectors, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e-12, 1e12, 1e150])
+def test_weights_of_any_size(small_solver: str, size: float) -> None:
+    edge_index, ptr = _tensors(nx.cycle_graph(5), nx.path_graph(9))
+    ours = laplacian_eigh(edge_index, ptr, 5, None, torch.full((edge_index.size(1),), size, dtype=torch.double))
+    plain = laplacian_eigh(edge_index, ptr, 5)
+    # Below the precision of the numbers around it a weight is lost, not wrong.
+    assert torch.allclose(ours.values, plain.values * size, rtol=1e-9, atol=1e-14)
+    identity = ours.vectors[:5].t() @ ours.vectors[:5]
+    assert torch.allclose(identity, torch.eye(5, dtype=torch.double), atol=1e-12)
+
+
+def test_weights_that_are_no_numbers_are_an_error(small_solver: str) -> None:
+    edge_index, ptr = _tensors(nx.path_graph(4))
+    with pytest.raises((GnnlabError, torch.linalg.LinAlgError)):
+        laplacian_eigh(edge_index, ptr, 2, None, torch.full((6,), math.nan))
 
 
 def test_the_sparse_solver_finds_every_copy_of_a_multiple_eigenvalue() -> None:
