@@ -7,16 +7,21 @@ along a row. A matrix of 25 rows stays in the first cache throughout; LAPACK spe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gnnlab.errors import GnnlabError
-from gnnlab.graph.buckets import SortedUnion
-from gnnlab.ops._numba._jit import claim, compiled, index
+from gnnlab.graph.buckets import SortedUnion, size_buckets
+from gnnlab.ops._numba._jit import bound, claim, compiled, index
 from gnnlab.ops._numba._threads import run
 
-__all__ = ["solve"]
+__all__ = ["entries", "solve"]
+
+_CELLS = 1 << 20
+"""Numbers in the eigenvectors of a range of components: 8 MB."""
 
 
 def solve(
@@ -27,8 +32,40 @@ def solve(
     ptr, *rest = (tensor.numpy() for tensor in arrays)
     ptr = ptr[first : last + 1]
     work = _work(ptr)
-    run(_fill, int(work[-1]), work, ptr, *rest)
-    if np.isnan(rest[-1][:, 0]).any():
+    run(_solve, int(work[-1]), work, ptr, *rest)
+    _check(rest[-1][:, 0])
+
+
+def entries(union: SortedUnion, diagonal: Tensor, kernel: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """[P, k] entries of functions of all components: see :mod:`gnnlab.graph.laplacian_kernel`.
+
+    Args:
+        union: Components by increasing size.
+        diagonal: [N] by row.
+        kernel: Eigenvalues [...] to [..., k].
+        rows: [2, P], increasing in the first row.
+    """
+    sizes = union.ptr.diff()
+    out = diagonal.new_empty(rows.size(1), kernel(diagonal.new_zeros(1)).size(-1))
+    starts = torch.searchsorted(rows[0].contiguous(), union.ptr)
+    ptr, pairs, source, target = union.ptr.numpy(), starts.numpy(), *rows.contiguous().numpy()
+    edges = tuple(tensor.numpy() for tensor in (union.edge_ptr, union.column, union.weight, diagonal))
+    for first, last in size_buckets(union.ptr, sizes, _CELLS):
+        own = ptr[first : last + 1]
+        cells = np.append(0, np.cumsum(np.diff(own) ** 2))
+        values, vectors = np.empty(own[-1] - own[0]), np.empty(cells[-1])
+        work = _work(own)
+        run(_decompose_all, int(work[-1]), work, own, *edges, cells, values, vectors)
+        _check(values)
+        function = kernel(torch.from_numpy(values)).contiguous().numpy()
+        wanted = pairs[first : last + 1]
+        work = int(np.dot(np.diff(wanted), np.diff(own))) * out.size(1)
+        run(_contract, work, own, wanted, cells, source, target, vectors, function, out.numpy())
+    return out
+
+
+def _check(values: np.ndarray) -> None:
+    if np.isnan(values).any():
         raise GnnlabError("the eigensolver did not converge", hint="check the edge weights for NaN or infinity")
 
 
@@ -38,20 +75,27 @@ def _work(ptr: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _fill(counter, chunks, work, ptr, pointers, column, weight, diagonal, constant, vectors, values):
-    widest = 0
-    for place in range(ptr.size - 1):
-        widest = max(widest, ptr[place + 1] - ptr[place])
+def _share(work, chunk, chunks):
+    """First and last component of a chunk."""
+    total = work[work.size - 1]
+    low, high = total * chunk // chunks, total * (chunk + 1) // chunks
+    return np.searchsorted(work[: work.size - 1], low), np.searchsorted(work[: work.size - 1], high)
+
+
+@compiled
+def _solve(counter, chunks, work, ptr, pointers, column, weight, diagonal, constant, vectors, values):
+    widest = _widest(ptr)
     first, second, lines = np.empty(widest * widest), np.empty(widest * widest), np.empty((3, widest))
     chunk = claim(counter, 0)
     while chunk < chunks:
-        low, high = work[-1] * chunk // chunks, work[-1] * (chunk + 1) // chunks
-        for place in range(np.searchsorted(work, low), np.searchsorted(work[:-1], high)):
+        low, high = _share(work, chunk, chunks)
+        for place in range(low, high):
             begin, end = ptr[place], ptr[place + 1]
             n, pairs = end - begin, min(end - begin - 1, values.shape[1])
             matrix, rows = first[: n * n].reshape(n, n), second[: n * n].reshape(n, n)
-            scale = _assemble(begin, pointers, column, weight, diagonal, constant, matrix)
             found = lines[0, :n]
+            scale = _assemble(begin, pointers, column, weight, diagonal, matrix)
+            _move(matrix, constant[begin:end])
             if not _decompose(matrix, rows, found, lines[1, :n], lines[2, :n]):
                 values[place, 0] = np.nan
                 continue
@@ -65,24 +109,83 @@ def _fill(counter, chunks, work, ptr, pointers, column, weight, diagonal, consta
 
 
 @compiled
-def _assemble(begin, pointers, column, weight, diagonal, constant, matrix):
-    """``diag(diagonal) - A`` with the trivial pair moved above all others, in units of the power of two returned."""
+def _decompose_all(counter, chunks, work, ptr, pointers, column, weight, diagonal, cells, values, vectors):
+    """All pairs; a row of vectors belongs to a node."""
+    widest = _widest(ptr)
+    first, second, lines = np.empty(widest * widest), np.empty(widest * widest), np.empty((2, widest))
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        low, high = _share(work, chunk, chunks)
+        for place in range(low, high):
+            begin, n = ptr[place], ptr[place + 1] - ptr[place]
+            matrix, rows = first[: n * n].reshape(n, n), second[: n * n].reshape(n, n)
+            found, out = values[begin - ptr[0] : begin - ptr[0] + n], vectors[cells[place] : cells[place + 1]]
+            scale = _assemble(begin, pointers, column, weight, diagonal, matrix)
+            if not _decompose(matrix, rows, found, lines[0, :n], lines[1, :n]):
+                found[0] = np.nan
+                continue
+            for i in range(n):
+                found[i] = max(found[i], 0.0) * scale
+                row = rows[i]
+                for u in range(n):
+                    out[u * n + i] = row[u]
+        chunk = claim(counter, 1)
+
+
+@compiled
+def _contract(counter, chunks, ptr, starts, cells, source, target, vectors, function, out):
+    chunk = claim(counter, 0)
+    while chunk < chunks:
+        for place in range(bound(starts, chunk, chunks), bound(starts, chunk + 1, chunks)):
+            begin, n = ptr[place], ptr[place + 1] - ptr[place]
+            rows = vectors[cells[place] : cells[place + 1]].reshape(n, n)
+            values = function[begin - ptr[0] : begin - ptr[0] + n]
+            for pair in range(starts[place], starts[place + 1]):
+                left, right, total = rows[source[pair] - begin], rows[target[pair] - begin], out[pair]
+                total[:] = 0.0
+                for i in range(n):
+                    factor, row = left[i] * right[i], values[i]
+                    for column in range(total.size):
+                        total[column] += factor * row[column]
+        chunk = claim(counter, 1)
+
+
+@compiled
+def _widest(ptr):
+    widest = 0
+    for place in range(ptr.size - 1):
+        widest = max(widest, ptr[place + 1] - ptr[place])
+    return widest
+
+
+@compiled
+def _assemble(begin, pointers, column, weight, diagonal, matrix):
+    """``diag(diagonal) - A`` in units of a power of two, which is returned: so squares neither overflow nor vanish."""
     n = len(matrix)
-    top, square = 0.0, 0.0
+    top = 0.0
     for u in range(begin, begin + n):
         top = max(top, diagonal[u])
-        square += constant[u] * constant[u]
-    # No eigenvalue exceeds twice the largest diagonal entry.
-    above = 2.0 * top + 1.0
-    scale = math.ldexp(1.0, math.frexp(above)[1])
+    scale = math.ldexp(1.0, math.frexp(top)[1]) if top > 0.0 else 1.0
     for u in range(n):
-        row, factor = matrix[u], above / scale * (constant[begin + u] / square)
-        for v in range(n):
-            row[v] = factor * constant[begin + v]
-        row[u] += diagonal[begin + u] / scale
+        row = matrix[u]
+        row[:] = 0.0
+        row[u] = diagonal[begin + u] / scale
         for slot in range(pointers[begin + u], pointers[begin + u + 1]):
             row[column[slot] - begin] -= weight[slot] / scale
     return scale
+
+
+@compiled
+def _move(matrix, constant):
+    """Lift the trivial pair above all others: no eigenvalue exceeds twice the largest diagonal entry, at most 1."""
+    n = len(matrix)
+    square = 0.0
+    for u in range(n):
+        square += constant[u] * constant[u]
+    for u in range(n):
+        row, factor = matrix[u], 3.0 * (constant[u] / square)
+        for v in range(n):
+            row[v] += factor * constant[v]
 
 
 @compiled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from gnnlab.errors import GnnlabError
 from gnnlab.graph._conjugate_gradients import degree_probe
 from gnnlab.graph._engine import engine
-from gnnlab.graph._lapack import single_threaded_blas, smallest_eigenpairs
+from gnnlab.graph._lapack import in_threads, single_threaded_blas, smallest_eigenpairs
 from gnnlab.graph._multigrid import Multigrid, sparse_tensor
 from gnnlab.graph.buckets import SortedUnion, size_buckets
 
@@ -169,9 +168,7 @@ def _threaded(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
         found, rows = smallest_eigenpairs(matrices[place, :n, :n], pairs)
         out_values[place, :pairs], out_vectors[place, :n, :pairs] = found, rows.T
 
-    with single_threaded_blas(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(solve, range(len(nodes))):
-            pass
+    in_threads(solve, len(nodes))
     return values, vectors
 
 

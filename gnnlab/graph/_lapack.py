@@ -1,18 +1,23 @@
-"""LAPACK's partial symmetric eigensolver, called without the interpreter lock so that threads help."""
+"""LAPACK's partial symmetric eigensolver, called without the interpreter lock so that threads help; such threads."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.linalg import cython_lapack
 from threadpoolctl import ThreadpoolController
 
 from gnnlab.errors import GnnlabError
 
-__all__ = ["single_threaded_blas", "smallest_eigenpairs"]
+__all__ = ["in_threads", "single_threaded_blas", "smallest_eigenpairs"]
 
 
 def smallest_eigenpairs(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +50,47 @@ def smallest_eigenpairs(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndar
 def single_threaded_blas() -> Any:
     """Context in which BLAS uses one thread: small matrices lose far more to its threads than they gain."""
     return _controller().limit(limits=1, user_api="blas")
+
+
+def in_threads(function: Callable[[int], None], count: int) -> None:
+    """``function(place)`` for ``count`` places, last (largest) first, in as many threads as torch uses.
+
+    In each of them torch, and the library behind its linear algebra, which no BLAS controller reaches, has one thread.
+    """
+    threads = torch.get_num_threads()
+    with single_threaded_blas():
+        if threads == 1 or count == 1:  # torch may use its threads on a single one
+            for place in reversed(range(count)):
+                function(place)
+            return
+        begin = {"initializer": torch.set_num_threads, "initargs": (1,)}
+        with _threads.kept(), ThreadPoolExecutor(min(threads, count), **begin) as pool:
+            for _ in pool.map(function, reversed(range(count))):
+                pass
+
+
+class _Threads:
+    """The number of torch's threads, which is partly one for the whole process: the last user of many restores it."""
+
+    def __init__(self) -> None:
+        self.lock, self.users, self.number = Lock(), 0, 1
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        with self.lock:
+            if self.users == 0:
+                self.number = torch.get_num_threads()
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if self.users == 0:
+                    torch.set_num_threads(self.number)
+
+
+_threads = _Threads()
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -11,11 +10,13 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError
 from gnnlab.graph._check import check_pairs, check_union
+from gnnlab.graph._engine import engine
 from gnnlab.graph._kernel_sketch import sketch_kernel
-from gnnlab.graph._lapack import single_threaded_blas
+from gnnlab.graph._lapack import in_threads, single_threaded_blas
 from gnnlab.graph._pseudo_inverse import places
 from gnnlab.graph._symmetric import by_component, symmetric
 from gnnlab.graph.buckets import SortedUnion, size_buckets
+from gnnlab.ops import expand_ptr
 
 __all__ = ["Kernel", "laplacian_kernel"]
 
@@ -24,6 +25,9 @@ Kernel = Callable[[Tensor], Tensor]
 
 _CELLS, _GROWTH = {"cpu": 1 << 18, "cuda": 1 << 24}, {"cpu": 1.0, "cuda": 1.25}
 """Rows x width of a stack of dense matrices; LAPACK solves them one by one, so padding would be for nothing."""
+
+_ALONE = 56
+"""On the CPU, components of more nodes are decomposed one by one in several threads."""
 
 _PAIR_CELLS = 1 << 21  # pairs x eigenvalues at a time
 _NORMALIZATIONS = (None, "sym", "rw")
@@ -153,9 +157,34 @@ def _small(union: SortedUnion, dense_limit: int, probes: int | None) -> int:
 def _dense(union: SortedUnion, diagonal: Tensor, kernel: Kernel, rows: Tensor) -> Tensor:
     """[P, k] for pairs of rows [2, P] of the same component, by an eigendecomposition of every component."""
     order = rows[0].argsort()
-    rows = rows[:, order]
-    sizes, device = union.ptr.diff(), diagonal.device.type
+    rows = rows[:, order].contiguous()
     out = diagonal.new_zeros(order.numel(), kernel(diagonal.new_zeros(1)).size(-1))
+    small = engine(diagonal.device, _stacked, "gnnlab.graph._eigen_numba:entries")
+    parts = [(small, _ALONE), (_one_by_one, None)] if diagonal.device.type == "cpu" else [(_stacked, None)]
+    sizes, first = union.ptr.diff(), 0
+    for solve, largest in parts:
+        last = sizes.numel() if largest is None else int((sizes <= largest).sum())
+        begin, end = int(union.ptr[first]), int(union.ptr[last])
+        low, high = torch.searchsorted(rows[0], torch.tensor([begin, end], device=rows.device)).tolist()
+        if low < high:
+            out[order[low:high]] = solve(
+                _range(union, first, last), diagonal[begin:end], kernel, rows[:, low:high] - begin
+            )
+        first = last
+    return out
+
+
+def _range(union: SortedUnion, first: int, last: int) -> SortedUnion:
+    """Components ``[first, last)`` as a union of their own, as far as their edges go."""
+    begin, end = int(union.ptr[first]), int(union.ptr[last])
+    pointers, column, weight = union.edges(begin, end)
+    return replace(union, ptr=union.ptr[first : last + 1] - begin, edge_ptr=pointers, column=column, weight=weight)
+
+
+def _stacked(union: SortedUnion, diagonal: Tensor, kernel: Kernel, rows: Tensor) -> Tensor:
+    """[P, k] for rows in order: components of similar size in a stack."""
+    sizes, device = union.ptr.diff(), diagonal.device.type
+    out = diagonal.new_zeros(rows.size(1), kernel(diagonal.new_zeros(1)).size(-1))
     cells, growth = _CELLS.get(device, _CELLS["cpu"]), _GROWTH.get(device, _GROWTH["cpu"])
     for first, last in size_buckets(union.ptr, sizes, cells, growth):
         begin, end = int(union.ptr[first]), int(union.ptr[last])
@@ -166,12 +195,43 @@ def _dense(union: SortedUnion, diagonal: Tensor, kernel: Kernel, rows: Tensor) -
         matrix = union.blocks(first, last).neg_()
         matrix[block, place, place] = diagonal[begin:end]
         # Padding is a component of its own: it takes no part in the rows that are read.
-        with single_threaded_blas() if device == "cpu" and last - first > 1 else nullcontext():
+        with single_threaded_blas():
             values, vectors = torch.linalg.eigh(matrix)
         entries = _full if high - low > matrix.numel() // 8 else _single
         source, target = rows[:, low:high] - begin
         function = kernel(values.clamp_(min=0))
-        out[order[low:high]] = entries(vectors, function, block[source], place[source], place[target])
+        out[low:high] = entries(vectors, function, block[source], place[source], place[target])
+    return out
+
+
+def _one_by_one(union: SortedUnion, diagonal: Tensor, kernel: Kernel, rows: Tensor) -> Tensor:
+    """[P, k] for rows in order: large components, each in a thread of its own."""
+    out = diagonal.new_zeros(rows.size(1), kernel(diagonal.new_zeros(1)).size(-1))
+    ptr, bounds = union.ptr.tolist(), torch.searchsorted(rows[0].contiguous(), union.ptr).tolist()
+    owner, cells = expand_ptr(union.edge_ptr, union.column.numel()), union.edge_ptr[union.ptr].tolist()
+
+    @torch.no_grad()  # which holds for a thread
+    def solve(place: int) -> None:
+        low, high, begin, end = *bounds[place : place + 2], *ptr[place : place + 2]
+        if low == high:
+            return
+        n, own = end - begin, slice(*cells[place : place + 2])
+        matrix = diagonal[begin:end].diag()
+        cell = (owner[own] - begin) * n + (union.column[own] - begin)
+        matrix.view(-1).index_add_(0, cell, union.weight[own], alpha=-1)
+        values, vectors = torch.linalg.eigh(matrix)
+        function = kernel(values.clamp_(min=0))
+        source, target = rows[:, low:high] - begin
+        if high - low > n * n // 8:
+            out[low:high] = _full(vectors[None], function[None], torch.zeros_like(source), source, target)
+            return
+        by_node, step = vectors.contiguous(), max(1, _PAIR_CELLS // n)
+        for start in range(0, high - low, step):
+            some = slice(start, min(start + step, high - low))
+            products = by_node.index_select(0, source[some]).mul_(by_node.index_select(0, target[some]))
+            out[low:high][some] = products @ function
+
+    in_threads(solve, len(ptr) - 1)
     return out
 
 

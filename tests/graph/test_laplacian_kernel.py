@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import laplacian_kernel
+from gnnlab.graph._lapack import in_threads
 from gnnlab.testing.strategies import unions
 
 TIMES = torch.tensor([0.0, 0.5, 3.0, 20.0], dtype=torch.double)
@@ -64,6 +65,48 @@ def test_any_union_matches_dense_exponentials(normalization: str | None, batch) 
         assert torch.allclose(found, expected[pairs[0], pairs[1]][chosen], atol=1e-10)
     found = laplacian_kernel(batch.edge_index, batch.ptr, heat, None, normalization, weight, loop_weight=0.3)
     assert torch.allclose(found, expected.diagonal().t(), atol=1e-10)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("every", [1, 40], ids=["all pairs", "few pairs"])
+def test_all_solvers_agree(monkeypatch: pytest.MonkeyPatch, threads: int, every: int) -> None:
+    graphs = [nx.gnm_random_graph(n, 2 * n, seed=n) for n in (1, 2, 3, 10, 25, 25, 40, 56, 57, 70, 71)]
+    edge_index, ptr = _tensors(nx.disjoint_union_all(graphs))
+    pairs = _all(int(ptr[-1]))[:, ::every].flip(1)  # in no order that the solvers like
+    weight = torch.rand(edge_index.size(1), generator=torch.Generator().manual_seed(0))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = laplacian_kernel(edge_index, ptr, heat, pairs, None, weight)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    expected = _heat(_laplacian(edge_index, int(ptr[-1]), None, weight))
+    assert torch.allclose(found, expected[pairs[0], pairs[1]], atol=1e-10)
+    inside = laplacian_kernel.__globals__
+    monkeypatch.setitem(inside, "engine", lambda device, program, compiled: program)
+    monkeypatch.setitem(inside, "_PAIR_CELLS", 200)
+    monkeypatch.setitem(inside, "_ALONE", 30)
+    assert torch.allclose(laplacian_kernel(edge_index, ptr, heat, pairs, None, weight), found, atol=1e-12)
+
+
+def test_ranges_of_components_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = pytest.importorskip("gnnlab.graph._eigen_numba")
+    edge_index, ptr = _tensors(nx.disjoint_union_all([nx.gnm_random_graph(n, 2 * n, seed=n) for n in range(1, 20)]))
+    whole = laplacian_kernel(edge_index, ptr, heat)
+    monkeypatch.setattr(compiled, "_CELLS", 300)
+    assert torch.equal(laplacian_kernel(edge_index, ptr, heat), whole)
+
+
+def test_threads_that_fail_leave_the_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            in_threads(lambda place: 1 // place, 5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("normalization", [None, "sym", "rw"])
