@@ -12,7 +12,9 @@ from gnnlab.graph._transition import (
     cheaper_method,
     check_dense_work,
     check_sparse_work,
+    compiled_walks,
     dense_cells,
+    surely_within,
     transition,
 )
 from gnnlab.graph._walk_columns import Block, share_columns
@@ -52,7 +54,7 @@ def walk_probabilities(
     to a few units in the last place.
 
     ``sparse`` multiplies the sparse :math:`P` with an identity whose columns are shared by nodes too far apart to
-    be confused, block by block, and reads the wanted pairs off every power: work ``steps * E * columns`` with
+    be confused, block by block, and reads the wanted pairs off every power: work at most ``steps * E * columns`` with
     columns at most the size of a component, memory that of the result and a few megabytes. ``dense`` multiplies
     padded matrices of graphs of similar size, :math:`n^3` a step. ``auto`` chooses as
     :func:`gnnlab.graph.walk_return_probabilities` does.
@@ -87,28 +89,37 @@ def walk_probabilities(
     batch = check_union(edge_index, ptr, edge_weight)
     check_pairs(pairs, batch.numel())
     weight = transition(edge_index, batch.numel(), edge_weight, dtype)
+    if steps == 0 or pairs.size(1) == 0 or weight.numel() == 0:
+        return _before_walking(pairs, steps, weight)
+    if method == "auto":
+        method = cheaper_method(edge_index, ptr, batch, weight)
+    return _METHODS[method](edge_index, ptr, batch, weight, pairs, steps, max_work)
+
+
+def _before_walking(pairs: Tensor, steps: int, weight: Tensor) -> Tensor:
+    """[P, steps + 1], right for no step and zero otherwise."""
     result = weight.new_zeros(pairs.size(1), steps + 1)
     result[:, 0] = pairs[0] == pairs[1]
-    if steps == 0 or pairs.size(1) == 0 or weight.numel() == 0:
-        return result
-    if method == "auto":
-        method = cheaper_method(edge_index, ptr, batch)
-    _METHODS[method](edge_index, ptr, batch, weight, pairs, result, max_work)
     return result
 
 
 def _sparse(
-    edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, pairs: Tensor, result: Tensor, max_work: float
-) -> None:
-    steps = result.size(1) - 1
+    edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, pairs: Tensor, steps: int, max_work: float
+) -> Tensor:
+    compiled = compiled_walks(weight)
+    if compiled is not None and surely_within(edge_index, ptr, batch, steps, max_work):
+        return compiled.walk_pairs(edge_index, ptr, weight, pairs, steps)
+    result = _before_walking(pairs, steps, weight)
     layers = breadth_first_layers(edge_index, batch.numel())
     reachable, distance = _reachable(layers, pairs, steps)
     wanted = reachable.nonzero().flatten()
     if wanted.numel() == 0:
-        return
+        return result
     # A walk ends within ``steps`` layers of its start, and the other end of the pair is ``distance`` from there.
     columns = share_columns(edge_index, weight, layers, reach=steps + distance)
     check_sparse_work(columns, steps, max_work, _HINT)
+    if compiled is not None:
+        return compiled.walk_pairs(edge_index, ptr, weight, pairs, steps)
     row, order = _by_row(columns.union.row, pairs[0, wanted])
     wanted = wanted[order]
     column = columns.column[columns.union.row[pairs[1, wanted]]]
@@ -118,6 +129,7 @@ def _sparse(
         if inside.numel():
             values = _walk(block, block.place(row[inside] - block.begin, column[inside]), steps)
             result.index_copy_(0, wanted[inside], values.t().contiguous())
+    return result
 
 
 def _reachable(layers: Layers, pairs: Tensor, steps: int) -> tuple[Tensor, int]:
@@ -156,9 +168,9 @@ def _walk(block: Block, places: Tensor, steps: int) -> Tensor:
 
 
 def _dense(
-    edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, pairs: Tensor, result: Tensor, max_work: float
-) -> None:
-    steps, sizes = result.size(1) - 1, ptr.diff()
+    edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, pairs: Tensor, steps: int, max_work: float
+) -> Tensor:
+    result, sizes = _before_walking(pairs, steps, weight), ptr.diff()
     check_dense_work(sizes, steps, max_work, _HINT)
     union = sort_union(edge_index, weight, batch, ragged_arange(sizes, batch.numel()), sizes)
     sizes = sizes[union.group]
@@ -181,6 +193,7 @@ def _dense(
             power = power @ step_matrix if step > 1 else power
             torch.index_select(power.view(-1), 0, cells, out=values[step])
         result.index_copy_(0, wanted[low:high], values.t().contiguous())
+    return result
 
 
 _METHODS = {"sparse": _sparse, "dense": _dense}

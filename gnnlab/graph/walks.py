@@ -12,7 +12,9 @@ from gnnlab.graph._transition import (
     cheaper_method,
     check_dense_work,
     check_sparse_work,
+    compiled_walks,
     dense_cells,
+    surely_within,
     transition,
 )
 from gnnlab.graph._walk_columns import share_columns
@@ -54,12 +56,13 @@ def walk_return_probabilities(
 
     ``sparse`` multiplies the sparse :math:`P` with a compressed identity. Nodes further than ``steps``
     apart cannot be confused, so they share a column: columns are numbered along a breadth-first order,
-    modulo the largest number of nodes in ``steps + 1`` consecutive layers. The work is
-    ``steps * E * columns`` with columns at most the size of a component, the memory bounded.
+    modulo the largest number of nodes in ``steps + 1`` consecutive layers. The work is at most
+    ``steps * E * columns`` with columns at most the size of a component, the memory bounded. On the CPU and with
+    numba it multiplies a few columns at a time, and of their rows those alone that a walk can still return from.
     ``dense`` multiplies padded matrices; it needs half the products, since
-    :math:`(P^{a+b})_{vv} = \sum_u (P^a)_{vu} (P^b)_{uv}`, each of :math:`n^3`. ``auto`` takes ``dense`` on a
-    GPU if no graph has more than 2048 nodes, and on the CPU for small graphs that have a quarter of all
-    possible edges.
+    :math:`(P^{a+b})_{vv} = \sum_u (P^a)_{vu} (P^b)_{uv}`, each of :math:`n^3`. ``auto`` takes ``dense`` for
+    graphs of at most 2048 nodes on a GPU, and on the CPU if they have a quarter of all possible edges (and, with
+    numba, one has more than 128 nodes).
 
     With ``probes`` q the probabilities are estimated instead, at a cost of ``q * steps * E`` and without memory for
     anything but 16 columns per node: with random signs z and a + b = t, b = a or a - 1,
@@ -107,16 +110,20 @@ def walk_return_probabilities(
     if probes is not None:
         return estimate_returns(edge_index, ptr, weight, steps, probes, seed)
     if method == "auto":
-        method = cheaper_method(edge_index, ptr, batch)
+        method = cheaper_method(edge_index, ptr, batch, weight)
     if method not in _METHODS:
         raise ConfigError(f"unknown method '{method}'", hint=f"known: auto, {', '.join(_METHODS)}")
     return _METHODS[method](edge_index, ptr, batch, weight, steps, max_work)
 
 
 def _sparse(edge_index: Tensor, ptr: Tensor, batch: Tensor, weight: Tensor, steps: int, max_work: float) -> Tensor:
-    layers = breadth_first_layers(edge_index, batch.numel())
-    columns = share_columns(edge_index, weight, layers, reach=steps)
-    check_sparse_work(columns, steps, max_work, _HINT)
+    compiled = compiled_walks(weight)
+    if compiled is None or not surely_within(edge_index, ptr, batch, steps, max_work):
+        layers = breadth_first_layers(edge_index, batch.numel())
+        columns = share_columns(edge_index, weight, layers, reach=steps)
+        check_sparse_work(columns, steps, max_work, _HINT)
+    if compiled is not None:
+        return compiled.walk_returns(edge_index, ptr, weight, steps)
     result = weight.new_empty(batch.numel(), steps)
     for block in columns.blocks(_SPARSE_CELLS):
         inside, home = block.own()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import networkx as nx
 import pytest
 import torch
@@ -10,10 +12,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
-from gnnlab.graph import walk_probabilities, walk_return_probabilities
+from gnnlab.graph import _transition, _walk_probabilities_numba, walk_probabilities, walk_return_probabilities
 from gnnlab.testing.strategies import unions
 
 METHODS = ["sparse", "dense"]
+MODULE = import_module("gnnlab.graph.walk_probabilities")
+
+
+@pytest.fixture(scope="module", params=["numba", "torch"], autouse=True)
+def engine(request):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(MODULE, "compiled_walks", lambda weight: None)
+            patch.setattr(_transition, "compiled_walks", lambda weight: None)
+        yield request.param
 
 
 def _tensors(graph: nx.Graph) -> tuple[Tensor, Tensor]:
@@ -70,10 +82,31 @@ def test_directed_walks_follow_the_edges() -> None:
 
 
 def test_column_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    edge_index, ptr = _tensors(nx.gnm_random_graph(70, 300, seed=0))
-    whole = walk_probabilities(edge_index, ptr, _all(70), 5, method="sparse")
-    monkeypatch.setitem(walk_probabilities.__globals__, "_SPARSE_CELLS", 100)
-    assert torch.equal(walk_probabilities(edge_index, ptr, _all(70), 5, method="sparse"), whole)
+    for graph in (nx.gnm_random_graph(70, 300, seed=0), nx.path_graph(70), nx.gnm_random_graph(70, 60, seed=1)):
+        edge_index, ptr = _tensors(graph)
+        for pairs in (_all(70), edge_index, _all(70)[:, 7::41]):
+            whole = walk_probabilities(edge_index, ptr, pairs, 5, method="sparse")
+            with monkeypatch.context() as patch:
+                patch.setattr(MODULE, "_SPARSE_CELLS", 100)
+                patch.setattr(_walk_probabilities_numba, "_STARTS", (3, 3))
+                assert torch.equal(walk_probabilities(edge_index, ptr, pairs, 5, method="sparse"), whole)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    unions(max_nodes=9, max_edges=16), st.integers(0, 7), st.integers(1, 4), st.integers(0, 99), st.floats(0.02, 1.0)
+)
+def test_compiled_blocks_leave_no_walk_out(batch, steps: int, starts: int, seed: int, share: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.rand(batch.num_edges, generator=generator).round(decimals=1)
+    pairs = _all(batch.num_nodes)
+    pairs = pairs[:, torch.rand(pairs.size(1), generator=generator) < share]
+    pairs = pairs[:, torch.randperm(pairs.size(1), generator=generator)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_walk_probabilities_numba, "_STARTS", (starts, starts))
+        found = walk_probabilities(batch.edge_index, batch.ptr, pairs, steps, weight, method="sparse")
+    expected = _oracle(batch.edge_index, batch.num_nodes, steps, weight)[pairs[0], pairs[1]]
+    assert torch.allclose(found.double(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "auto"])
@@ -118,6 +151,8 @@ def test_says_what_is_wrong() -> None:
     with pytest.raises(GraphError, match="pairs"):
         walk_probabilities(edge_index, ptr, torch.tensor([[0], [3]]), 2)
     edge_index, ptr = _tensors(nx.path_graph(50))
+    # A column for every node would be too much, but those of a path are shared.
+    assert walk_probabilities(edge_index, ptr, edge_index, 2, max_work=2000).shape == (98, 3)
     for method in METHODS:
         with pytest.raises(BudgetError, match="max_work"):
             walk_probabilities(edge_index, ptr, edge_index, 2, method=method, max_work=100)

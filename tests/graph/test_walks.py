@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
-from gnnlab.graph import walk_return_probabilities, walks
+from gnnlab.graph import _transition, _walk_probabilities_numba, walk_return_probabilities, walks
 from gnnlab.testing.strategies import unions
 
 METHODS = ["sparse", "dense"]
+
+
+@pytest.fixture(scope="module", params=["numba", "torch"], autouse=True)
+def engine(request):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(walks, "compiled_walks", lambda weight: None)
+            patch.setattr(_transition, "compiled_walks", lambda weight: None)
+        yield request.param
 
 
 def _tensors(graph: nx.Graph) -> tuple[Tensor, Tensor]:
@@ -95,10 +104,44 @@ def test_directed_graphs_share_columns_safely() -> None:
 
 
 def test_column_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    edge_index, ptr = _tensors(nx.gnm_random_graph(70, 300, seed=0))
-    whole = walk_return_probabilities(edge_index, ptr, 5, method="sparse")
-    monkeypatch.setattr(walks, "_SPARSE_CELLS", 100)
-    assert torch.equal(walk_return_probabilities(edge_index, ptr, 5, method="sparse"), whole)
+    for graph in (nx.gnm_random_graph(70, 300, seed=0), nx.path_graph(70), nx.gnm_random_graph(70, 60, seed=1)):
+        edge_index, ptr = _tensors(graph)
+        whole = walk_return_probabilities(edge_index, ptr, 5, method="sparse")
+        with monkeypatch.context() as patch:
+            patch.setattr(walks, "_SPARSE_CELLS", 100)
+            patch.setattr(_walk_probabilities_numba, "_STARTS", (3, 3))
+            assert torch.equal(walk_return_probabilities(edge_index, ptr, 5, method="sparse"), whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(unions(max_nodes=9, max_edges=16), st.integers(0, 7), st.integers(1, 4))
+def test_compiled_blocks_leave_no_walk_out(batch, steps: int, starts: int) -> None:
+    weight = torch.rand(batch.num_edges, generator=torch.Generator().manual_seed(1)).round(decimals=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_walk_probabilities_numba, "_STARTS", (starts, starts))
+        returns = walk_return_probabilities(batch.edge_index, batch.ptr, steps, weight, method="sparse")
+    assert torch.allclose(returns.double(), _oracle(batch.edge_index, batch.num_nodes, steps, weight), atol=1e-6)
+
+
+def test_every_floating_type() -> None:
+    edge_index, ptr = _tensors(nx.gnm_random_graph(30, 60, seed=2))
+    expected = _oracle(edge_index, 30, 6)
+    for dtype, error in ((torch.float16, 5e-3), (torch.bfloat16, 4e-2), (torch.float32, 1e-6), (torch.double, 1e-14)):
+        returns = walk_return_probabilities(edge_index, ptr, 6, method="sparse", dtype=dtype)
+        assert returns.dtype == dtype
+        assert torch.allclose(returns.double(), expected, atol=error)
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    edge_index, ptr = _tensors(nx.gnm_random_graph(600, 1500, seed=0))
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(walk_return_probabilities(edge_index, ptr, 12, method="sparse"))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
 
 
 def test_traces_are_power_sums_of_eigenvalues() -> None:
@@ -121,15 +164,15 @@ def test_a_batch_gives_the_bits_of_its_graphs(method: str) -> None:
         assert torch.equal(together, alone)
 
 
-def test_auto_takes_the_dense_route_for_dense_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_dense_route_for_dense_graphs(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     for name, route in list(walks._METHODS.items()):
         monkeypatch.setitem(
             walks._METHODS, name, lambda *args, name=name, route=route: (taken.append(name), route(*args))[1]
         )
-    walk_return_probabilities(*_tensors(nx.complete_graph(12)), 3)
-    walk_return_probabilities(*_tensors(nx.path_graph(12)), 3)
-    assert taken == ["dense", "sparse"]
+    for graph in (nx.complete_graph(140), nx.path_graph(140), nx.complete_graph(12)):
+        walk_return_probabilities(*_tensors(graph), 3)
+    assert taken == ["dense", "sparse", "sparse" if engine == "numba" else "dense"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -213,6 +256,8 @@ def test_exact_walks_know_their_budget() -> None:
     for method in METHODS:
         with pytest.raises(BudgetError, match=r"multiply-adds(.|\n)*probes="):
             walk_return_probabilities(edge_index, ptr, 10, method=method, max_work=1e3)
+    # A column for every node would be too much, but those of a path are shared.
+    assert walk_return_probabilities(*_tensors(nx.path_graph(300)), 5, max_work=1e5).shape == (300, 5)
     assert walk_return_probabilities(edge_index, ptr, 10, max_work=1e3, probes=2).shape == (100, 10)
     with pytest.raises(ConfigError, match="probes"):
         walk_return_probabilities(edge_index, ptr, 10, probes=0)
