@@ -1,7 +1,11 @@
 """Neural networks on graphs: convolutions, encoders, virtual node, pooling, heads, models."""
 
+from gnnlab.nn._messages_edge_network import EdgeNetworkMessage
+from gnnlab.nn._messages_matmul import MatmulMessage
+from gnnlab.nn._messages_pair import PairMessage
 from gnnlab.nn.attention import SelfAttention
 from gnnlab.nn.conv import (
+    EdgeNetworkConv,
     ExphormerConv,
     GATConv,
     GatedGCNConv,
@@ -39,15 +43,24 @@ from gnnlab.nn.encoders import (
     SignNet,
 )
 from gnnlab.nn.feed_forward import FeedForward, ResidualNorm
+from gnnlab.nn.gated_sum import GatedSum
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN, GPSE, PRMPNN, AverageOverDraws, DRew
+from gnnlab.nn.models import GNN, GPSE, MPNN, PRMPNN, AverageOverDraws, DRew
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
+from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "Set2Set",
+    "PairMessage",
+    "MatmulMessage",
+    "MPNN",
+    "GatedSum",
+    "EdgeNetworkMessage",
+    "EdgeNetworkConv",
     "SelfAttention",
     "ResidualNorm",
     "GRITConv",

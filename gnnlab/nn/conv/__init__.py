@@ -5,6 +5,7 @@ ignored, ``edge_weight`` multiplies the messages. Those that tell relations apar
 those that attend to whole graphs ``ptr=None``, those that scale by degree ``degree=None``.
 """
 
+from gnnlab.nn.conv.edge_network_conv import EdgeNetworkConv
 from gnnlab.nn.conv.exphormer_conv import ExphormerConv
 from gnnlab.nn.conv.gat_conv import GATConv
 from gnnlab.nn.conv.gated_gcn_conv import GatedGCNConv
@@ -21,6 +22,7 @@ from gnnlab.nn.conv.rgin_conv import RGINConv
 from gnnlab.nn.conv.sage_conv import SAGEConv
 
 __all__ = [
+    "EdgeNetworkConv",
     "ExphormerConv",
     "GATConv",
     "GCNConv",

@@ -4,9 +4,11 @@ from gnnlab.nn.models.average_over_draws import AverageOverDraws
 from gnnlab.nn.models.drew import DRew
 from gnnlab.nn.models.gnn import GNN
 from gnnlab.nn.models.gpse import GPSE
+from gnnlab.nn.models.mpnn import MPNN
 from gnnlab.nn.models.pr_mpnn import PRMPNN
 
 __all__ = [
+    "MPNN",
     "GNN",
     "GPSE",
     "PRMPNN",
