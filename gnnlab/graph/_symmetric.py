@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gnnlab.errors import GraphError
+from gnnlab.graph._engine import engine
 from gnnlab.graph.buckets import SortedUnion, sort_union
 from gnnlab.graph.components import connected_components
 from gnnlab.ops import ragged_arange
@@ -29,6 +30,12 @@ def symmetric(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, T
 
 def by_component(edges: Tensor, weight: Tensor, num_nodes: int) -> tuple[Tensor, SortedUnion]:
     """[N] component of every node, and the components laid out by increasing size."""
+    if weight.requires_grad:  # which a compiled loop would lose
+        return _by_component(edges, weight, num_nodes)
+    return engine(edges.device, _by_component, "gnnlab.graph._components_numba:by_component")(edges, weight, num_nodes)
+
+
+def _by_component(edges: Tensor, weight: Tensor, num_nodes: int) -> tuple[Tensor, SortedUnion]:
     component = connected_components(edges, num_nodes)
     sizes = torch.bincount(component)
     order = torch.argsort(component, stable=True)
