@@ -47,7 +47,7 @@ from gnnlab.nn.gated_sum import GatedSum
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN, GPSE, MPNN, PRMPNN, AverageOverDraws, DRew
+from gnnlab.nn.models import GNN, GPSE, GSDGNN, IGNN, MPNN, PRMPNN, AverageOverDraws, DRew, EnergyGNN
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.set2set import Set2Set
@@ -71,6 +71,8 @@ __all__ = [
     "BOND_CATEGORIES",
     "GNN",
     "GPSE",
+    "GSDGNN",
+    "IGNN",
     "MLP",
     "PRMPNN",
     "RFP",
@@ -84,6 +86,7 @@ __all__ = [
     "CategoricalEncoder",
     "DRew",
     "Dropout",
+    "EnergyGNN",
     "EdgeTable",
     "FeatureEncoder",
     "GATConv",

@@ -2,8 +2,11 @@
 
 from gnnlab.nn.models.average_over_draws import AverageOverDraws
 from gnnlab.nn.models.drew import DRew
+from gnnlab.nn.models.energy_gnn import EnergyGNN
 from gnnlab.nn.models.gnn import GNN
 from gnnlab.nn.models.gpse import GPSE
+from gnnlab.nn.models.gsd_gnn import GSDGNN
+from gnnlab.nn.models.ignn import IGNN
 from gnnlab.nn.models.mpnn import MPNN
 from gnnlab.nn.models.pr_mpnn import PRMPNN
 
@@ -11,7 +14,10 @@ __all__ = [
     "MPNN",
     "GNN",
     "GPSE",
+    "GSDGNN",
+    "IGNN",
     "PRMPNN",
     "AverageOverDraws",
     "DRew",
+    "EnergyGNN",
 ]
