@@ -54,14 +54,18 @@ def outer_aggregate(x: Tensor, factors: Tensor, weight: Tensor, adj: CSR) -> Ten
     """
     plan = adj.memo("outer blocks", lambda: _plan(adj))
     sources = gather_source(x, adj)
-    parts = [x.new_zeros(plan.isolated, weight.size(1), dtype=torch.result_type(x, weight))]
+    parts = []
+    if plan.isolated or not plan.blocks:
+        # An empty sum is 0, and a function of the inputs all the same.
+        nothing = (factors[:0].t() @ sources[:0]).reshape(1, -1) @ weight
+        parts.append(nothing.expand(plan.isolated, -1))
     for edges, padding in plan.blocks:
         index = edges.reshape(-1)
         left = factors.index_select(0, index).view(*edges.shape, factors.size(1))
         right = sources.index_select(0, index).view(*edges.shape, sources.size(1))
         left = left if padding is None else left.masked_fill(padding, 0)
         parts.append(torch.bmm(left.transpose(1, 2), right).flatten(1) @ weight)
-    return torch.cat([part.to(parts[-1].dtype) for part in parts]).index_select(0, plan.place)
+    return torch.cat(parts).index_select(0, plan.place)
 
 
 @torch.compiler.disable

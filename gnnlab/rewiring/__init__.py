@@ -3,7 +3,9 @@
 from gnnlab.rewiring._base import Rewiring
 from gnnlab.rewiring._edits import Edits
 from gnnlab.rewiring.afr import AFR
+from gnnlab.rewiring.bond_types import BondTypes
 from gnnlab.rewiring.borf import BORF
+from gnnlab.rewiring.complete_distances import CompleteDistances, DistanceBins
 from gnnlab.rewiring.digl import DIGL
 from gnnlab.rewiring.drew_shells import DRewShells
 from gnnlab.rewiring.expander import Expander
@@ -19,8 +21,11 @@ from gnnlab.rewiring.virtual_node import VirtualNode
 __all__ = [
     "AFR",
     "BORF",
+    "BondTypes",
+    "CompleteDistances",
     "DIGL",
     "DRewShells",
+    "DistanceBins",
     "Edits",
     "Expander",
     "FoSR",
