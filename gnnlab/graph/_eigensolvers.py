@@ -18,6 +18,7 @@ from gnnlab.graph._engine import engine
 from gnnlab.graph._lapack import in_threads, single_threaded_blas, smallest_eigenpairs
 from gnnlab.graph._multigrid import Multigrid, sparse_tensor
 from gnnlab.graph.buckets import SortedUnion, size_buckets
+from gnnlab.ops import expand_ptr
 
 __all__ = ["nontrivial_pairs"]
 
@@ -98,16 +99,14 @@ _Solver = Callable[[Tensor, Tensor, SortedUnion, Tensor, Tensor, int, int], None
 def _dense_routes(device: torch.device, dense_limit: int) -> list[tuple[int, _Solver]]:
     """Solvers by increasing size, each with the largest component that it is for."""
     if device.type != "cpu":
-        return [(dense_limit, partial(_in_buckets, _stacked, 1.25))]
-    stacks = partial(_in_buckets, _stacked, 1.0)
+        return [(dense_limit, partial(_stacked, growth=1.25))]
+    stacks = partial(_stacked, growth=1.0)
     small = engine(device, stacks, "gnnlab.graph._eigen_numba:solve")
     limit = _STACKED if small is stacks else _COMPILED
-    return [(min(limit, dense_limit), small), (dense_limit, partial(_in_buckets, _threaded, 1.25))]
+    return [(min(limit, dense_limit), small), (dense_limit, _threaded)]
 
 
-def _in_buckets(
-    solve: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
-    growth: float,
+def _stacked(
     values: Tensor,
     vectors: Tensor,
     union: SortedUnion,
@@ -115,24 +114,18 @@ def _in_buckets(
     constant: Tensor,
     first: int,
     last: int,
+    *,
+    growth: float,
 ) -> None:
-    """As stacks of dense matrices of similar size."""
+    """Dense matrices of similar size in one call."""
     sizes = union.ptr[first : last + 1].diff()
     for low, high in size_buckets(union.ptr[first : last + 1], sizes, _CELLS, growth):
-        _fill(values, vectors, union, diagonal, constant, first + low, first + high, solve)
+        _solve_stack(values, vectors, union, diagonal, constant, first + low, first + high)
 
 
-def _fill(
-    values: Tensor,
-    vectors: Tensor,
-    union: SortedUnion,
-    diagonal: Tensor,
-    constant: Tensor,
-    first: int,
-    last: int,
-    solve: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
+def _solve_stack(
+    values: Tensor, vectors: Tensor, union: SortedUnion, diagonal: Tensor, constant: Tensor, first: int, last: int
 ) -> None:
-    """Solve components ``[first, last)`` as dense matrices."""
     begin, end = int(union.ptr[first]), int(union.ptr[last])
     sizes = union.ptr[first : last + 1].diff()
     blocks = union.blocks(first, last).neg_()
@@ -146,30 +139,37 @@ def _fill(
     blocks.diagonal(dim1=1, dim2=2).add_(corner.where(real, 2 * above))
     blocks.baddbmm_((unit * above)[:, :, None], unit[:, None, :])
     count = min(values.size(1), width - 1)
-    found, columns = solve(blocks, sizes, count)
+    found, columns = torch.linalg.eigh(blocks)
+    found, columns = found[:, :count], columns[:, :, :count]
     missing = torch.arange(count, device=sizes.device) >= sizes[:, None] - 1
     values[first:last, :count] = found.clamp_(min=0).masked_fill_(missing, torch.inf)
     vectors[begin:end, :count] = columns.masked_fill_(missing[:, None, :], 0)[real]
 
 
-def _stacked(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    values, vectors = torch.linalg.eigh(blocks)
-    return values[:, :k], vectors[:, :, :k]
-
-
-def _threaded(blocks: Tensor, sizes: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    values, vectors = blocks.new_zeros(len(blocks), k), blocks.new_zeros(len(blocks), blocks.size(1), k)
-    matrices, nodes = blocks.numpy(), sizes.tolist()
-    out_values, out_vectors = values.numpy(), vectors.numpy()
+def _threaded(
+    values: Tensor, vectors: Tensor, union: SortedUnion, diagonal: Tensor, constant: Tensor, first: int, last: int
+) -> None:
+    """Dense matrices one by one, for the wanted pairs only, in several threads."""
+    ptr, cells = union.ptr[first : last + 1].tolist(), union.edge_ptr[union.ptr[first : last + 1]].tolist()
+    begin, slots = ptr[0], slice(cells[0], cells[-1])
+    source = expand_ptr(union.edge_ptr[begin : ptr[-1] + 1] - cells[0], cells[-1] - cells[0]) + begin
+    edges = (source, union.column[slots], union.weight[slots])
+    row, column, weight, degree, null = (part.numpy() for part in (*edges, diagonal, constant))
+    out_values, out_vectors = values[first:last].numpy(), vectors.numpy()
 
     def solve(place: int) -> None:
-        n = nodes[place]
-        pairs = min(k, n - 1)
-        found, rows = smallest_eigenpairs(matrices[place, :n, :n], pairs)
-        out_values[place, :pairs], out_vectors[place, :n, :pairs] = found, rows.T
+        (low, high), (begin, end) = (cell - cells[0] for cell in cells[place : place + 2]), ptr[place : place + 2]
+        n = end - begin
+        pairs, cell = min(values.size(1), n - 1), (row[low:high] - begin) * n + (column[low:high] - begin)
+        matrix = np.bincount(cell, -weight[low:high], n * n).reshape(n, n)
+        own, unit = degree[begin:end], null[begin:end] / np.linalg.norm(null[begin:end])
+        # No eigenvalue exceeds twice the largest diagonal entry: move the trivial pair above.
+        matrix += (2 * own.max() + 1) * unit[:, None] * unit
+        matrix[np.arange(n), np.arange(n)] += own
+        found, rows = smallest_eigenpairs(matrix, pairs)
+        out_values[place, :pairs], out_vectors[begin:end, :pairs] = found.clip(min=0), rows.T
 
-    in_threads(solve, len(nodes))
-    return values, vectors
+    in_threads(solve, last - first)
 
 
 def _sparse(

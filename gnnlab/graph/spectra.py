@@ -62,12 +62,12 @@ def laplacian_eigh(
     Vectors have unit length. Signs follow the graph, not the solver: the entry of largest magnitude is
     positive; if two opposite ones tie, the sum of cubes is; if that vanishes too, the first of them.
 
-    Small components are solved in stacks, larger ones one by one on several threads (LAPACK ``dsyevr``,
-    only the wanted pairs), those above ``dense_limit`` nodes by LOBPCG, preconditioned by a sparse
-    factorisation, above 5000 nodes by multigrid or (on expanders, where both would fill in) by the degrees. Where
-    LOBPCG stops short of a residual of 1e-7 (relative to the mean degree), a component of up to ten times
-    ``dense_limit`` nodes is solved as a dense matrix after all; in a larger one, pairs of a residual up to 1e-4 are
-    taken as they are. Both come with a warning that states the residual.
+    Small components are solved by a compiled loop (in stacks on a GPU, and without numba), larger ones one by one on
+    several threads (LAPACK ``dsyevr``, only the wanted pairs), those above ``dense_limit`` nodes by LOBPCG,
+    preconditioned by a sparse factorisation, above 5000 nodes by multigrid or (on expanders, where both would fill
+    in) by the degrees. Where LOBPCG stops short of a residual of 1e-7 (relative to the mean degree), a component of
+    up to ten times ``dense_limit`` nodes is solved as a dense matrix after all; in a larger one, pairs of a residual
+    up to 1e-4 are taken as they are. Both come with a warning that states the residual.
 
     Args:
         edge_index: [2, E] long, node ids of the union.
