@@ -24,6 +24,7 @@ _COMMANDS = {
     "datasets": ("gnnlab.cli.datasets:main", "list, fetch or verify datasets"),
     "doctor": ("gnnlab.cli.doctor:main", "what is installed, what is used, what is missing"),
     "separation": ("gnnlab.cli.separation:main", "which graphs every encoding tells apart, exactly"),
+    "asynchrony": ("gnnlab.cli.asynchrony:main", "what trained models predict when their nodes do not wait"),
     "bench": ("gnnlab.cli.bench:main", "measure data loading, kernels and training against the usual way"),
 }
 # Exit codes above are 128 + the signal that ended the program.
