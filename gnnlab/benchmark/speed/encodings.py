@@ -20,12 +20,11 @@ from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkP
 
 from gnnlab.benchmark.speed import _reference_encodings as reference
 from gnnlab.benchmark.speed._molecules import molecules
-from gnnlab.benchmark.speed.measure import Comparison, interleave, ratio, show, write
+from gnnlab.benchmark.speed.measure import Comparison, in_one_thread, interleave, ratio, show, write
 from gnnlab.data import load_dataset
 from gnnlab.encodings import RRWP, CycleCounts, HeatKernelPE, LaplacianPE, RandomWalkPE, ResistancePE
 from gnnlab.errors import GnnlabError, SourceError
 from gnnlab.graph import propagate_features
-from gnnlab.graph._lapack import single_threaded_blas
 
 __all__ = ["main"]
 
@@ -209,7 +208,7 @@ def _compared(
         {
             "ours": ours,
             "theirs": lambda: [single() for single in singles],
-            "theirs, one thread": lambda: _one_thread(singles),
+            "theirs, one thread": lambda: in_one_thread(singles),
         },
         rounds,
     )
@@ -217,12 +216,6 @@ def _compared(
     theirs = min(times["theirs"], times["theirs, one thread"], key=statistics.median)
     medians = statistics.median(times["ours"]), statistics.median(theirs)
     return Comparison(what, peer, *medians, ratio(theirs, times["ours"]), goal, detail=work.detail)
-
-
-def _one_thread(singles: list[Callable[[], Tensor]]) -> None:
-    with single_threaded_blas():
-        for single in singles:
-            single()
 
 
 def _same_beginning(ours: Tensor, theirs: Tensor) -> bool:

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnlab.benchmark.provenance import commit, hardware, now, versions
+from gnnlab.graph._lapack import single_threaded_blas
 
-__all__ = ["Comparison", "compare", "copying", "interleave", "print_table", "ratio", "show", "write"]
+__all__ = ["Comparison", "compare", "copying", "in_one_thread", "interleave", "print_table", "ratio", "show", "write"]
 
 _MOST_REPEATS = 200
 _FEWEST_ROUNDS = 3
@@ -94,6 +95,18 @@ def interleave(
         for name in candidates if turn % 2 == 0 else reversed(candidates):
             times[name].append(timed(candidates[name], repeats[name]))
     return times
+
+
+def in_one_thread(calls: Sequence[Callable[[], Any]]) -> None:
+    """Make the calls one after the other while torch and BLAS have one thread: small matrices lose to more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with single_threaded_blas():
+            for call in calls:
+                call()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:

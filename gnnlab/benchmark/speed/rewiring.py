@@ -19,11 +19,10 @@ from torch_geometric.data import Data
 from gnnlab.benchmark.speed import _large_graphs
 from gnnlab.benchmark.speed import _reference_rewiring as reference
 from gnnlab.benchmark.speed._molecules import molecules
-from gnnlab.benchmark.speed.measure import Comparison, interleave, ratio, show, write
+from gnnlab.benchmark.speed.measure import Comparison, in_one_thread, interleave, ratio, show, write
 from gnnlab.data import load_dataset
 from gnnlab.errors import GnnlabError, SourceError
 from gnnlab.graph import undirected_edges
-from gnnlab.graph._lapack import single_threaded_blas
 from gnnlab.graph._noise import pair_noise
 from gnnlab.rewiring import GTR, LASER, FoSR, Rewiring
 
@@ -127,7 +126,7 @@ def _compared(
         {
             "ours": lambda: [transform(union) for union in unions],
             "theirs": lambda: [call() for call in singles],
-            "theirs, one thread": lambda: _one_thread(singles),
+            "theirs, one thread": lambda: in_one_thread(singles),
         },
         rounds,
     )
@@ -142,12 +141,6 @@ def _compared(
     detail += "; same edges" + (f", but for ties in {tied} of {len(alone)}" if tied else "")
     medians = map(statistics.median, (times["ours"], theirs))
     return Comparison(what, _PEER, *medians, ratio(theirs, times["ours"]), goal, detail=detail)
-
-
-def _one_thread(singles: list[Callable[[], Pairs]]) -> None:
-    with single_threaded_blas():
-        for call in singles:
-            call()
 
 
 def _differs(transform: Rewiring, edge_index: Tensor, num_nodes: int, call: _Single) -> bool:
