@@ -18,6 +18,8 @@ attribute            shape, dtype                        meaning
 ``pe_<name>``        [N, k] float                        node encoding (``edge_pe_<name>`` [E, k] for edges)
 ``pair_pe_<name>``   [P, k] float                        encoding of the pairs ``pair_index``
 ``path_<l>``         [P_l, l + 1] long                   paths of length l, root first; indexes nodes
+``path_<l>_edge``    [P_l, l] long                       edge between the nodes of a path; indexes edges
+``path_<l>_<name>``  [P_l, ...]                          anything else about these paths (``distance``: to the root)
 ``pair_index``       [2, P] long                         ordered node pairs (root, v)
 ``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge
 ``batch``, ``ptr``   [N], [G + 1] long                   as in PyG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from gnnlab.errors import DataError
 __all__ = ["columns_from_list", "columns_from_union"]
 
 _SKIP = ("batch", "ptr", "adj", "num_nodes")
+_PATH = re.compile(r"(path_\d+)(?:_(\w+))?")
 
 
 def columns_from_list(
@@ -57,7 +59,7 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
 
     Index columns come back with ids local to their graph and every level's rows grouped by graph.
     """
-    ptr = layouts["node"].ptr.to(data.batch.device)
+    ptr, edge_order = layouts["node"].ptr.to(data.batch.device), None
     if "edge_index" in keys:
         owner = data.batch[data.edge_index[0]] if data.num_edges else data.edge_index[0]
         layouts["edge"] = Layout.from_sizes(torch.bincount(owner, minlength=layouts["node"].sizes.numel()))
@@ -65,6 +67,10 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
     columns: dict[str, Column] = {}
     for key in keys:
         value, indexes, cat_dim = data[key], None, 0
+        path = _path(key)
+        if path is not None and path[0] != key:
+            columns[key] = _beside_paths(data, key, *path, layouts, edge_order)
+            continue
         level = _level_of(key, value, layouts)
         if level is None or key == "edge_index":
             level = level or key.removesuffix("_index")
@@ -80,6 +86,27 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
             value = value[edge_order]
         columns[key] = Column(value, level, value.dtype, indexes, cat_dim=cat_dim)
     return columns
+
+
+def _path(key: str) -> tuple[str, str | None] | None:
+    """Level ``path_<l>`` of a column of paths, and the level its values count; ``None`` for other columns."""
+    match = _PATH.fullmatch(key)
+    return match and (match[1], {None: "node", "edge": "edge"}.get(match[2]))
+
+
+def _beside_paths(
+    data: Data, key: str, level: str, indexes: str | None, layouts: dict[str, Layout], edge_order: Tensor | None
+) -> Column:
+    """A column with a row for every path of ``level``: ``path_<l>_edge`` counts edges, others hold plain values."""
+    owner = data.batch[data[level][:, 0]]
+    order = torch.argsort(owner, stable=True)
+    layouts[level] = Layout.from_sizes(torch.bincount(owner, minlength=layouts["node"].sizes.numel()))
+    value = data[key][order]
+    if indexes == "edge":
+        first = layouts["edge"].ptr.to(value.device)[owner[order]]
+        rank = value if edge_order is None else edge_order.argsort()[value]
+        value = rank - first.view(-1, *[1] * (value.dim() - 1))
+    return Column(value, level, value.dtype, indexes)
 
 
 def _level_of(key: str, value: Tensor, layouts: dict[str, Layout]) -> str | None:
@@ -127,7 +154,8 @@ def _join(key: str, values: list[Tensor], data_list: Sequence[Data], layouts: di
     if len(dtypes) > 1:
         raise DataError(f"'{key}' has several dtypes: {sorted(map(str, dtypes))}", where=name or None)
     sizes = torch.tensor([value.size(0) for value in moved])
-    level = _level_by_size(key, sizes, layouts)
+    path = _path(key)
+    level = path[0] if path else _level_by_size(key, sizes, layouts)
     layouts.setdefault(level, Layout.from_sizes(sizes))
     indexes, increment = _increments(key, values, data_list, layouts, cat_dim)
     data = torch.cat(moved)
@@ -148,7 +176,9 @@ def _increments(
     if all(isinstance(inc, int) for inc in raw):
         steps = torch.tensor(raw)
         if not steps.any():
-            return None, None
+            # PyG has no rule for paths, which count nodes and edges by the contract.
+            path = _path(key)
+            return path and path[1], None
         # Where every graph has as many edges as nodes only the name can tell; '*_index' counts nodes in PyG.
         order = ("edge", "node") if "edge" in key and not key.endswith("index") else ("node", "edge")
         for level in order:

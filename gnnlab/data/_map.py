@@ -79,6 +79,7 @@ def _mapped_chunk(
     changed = [key for key in kept if not (key in before and result[key] is before[key])]
     if "edge_index" in changed:
         moved = [key for key in kept if key in before and store.columns[key].level == "edge"]
+        _check_still_valid(store, transform, [key for key in kept if key in before and key not in changed])
         changed = list(dict.fromkeys(["edge_index", *changed, *moved]))
     layouts = {
         "node": _nodes_of(result, store, transform, chunk),
@@ -92,6 +93,17 @@ def _mapped_chunk(
     columns = columns_from_union(result, changed, layouts)
     new_levels = {level for level in layouts if level not in old_levels}
     return columns, {level: layouts[level] for level in new_levels}, set(before) - set(kept)
+
+
+def _check_still_valid(store: GraphStore, transform: Callable[[Batch], Batch], unchanged: list[str]) -> None:
+    """Refuse new edges where something goes on counting the old ones."""
+    stale = next((key for key in unchanged if store.columns[key].indexes == "edge"), None)
+    if stale is not None:
+        raise DataError(
+            f"{transform!r} changes the edges that '{stale}' counts",
+            where=store.name or None,
+            hint="apply what writes it (gnnlab.lifting.Paths) after every transform that changes edges",
+        )
 
 
 def _nodes_of(result: Batch, store: GraphStore, transform: Callable[[Batch], Batch], chunk: Tensor) -> Layout:

@@ -19,6 +19,7 @@ from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_lapla
 from gnnlab.graph.multigraph import Multigraph, cyclic_patterns, multigraphs
 from gnnlab.graph.near_distances import distance_histogram, pair_distances
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
+from gnnlab.graph.paths import enumerate_paths, path_distances, path_edges
 from gnnlab.graph.resistance import (
     biharmonic_distance,
     commute_time,
@@ -76,6 +77,7 @@ __all__ = [
     "electrostatic_statistics",
     "ego_intersections",
     "ego_vertices",
+    "enumerate_paths",
     "equivariant_polynomial",
     "graph_colours",
     "k_hop_pairs",
@@ -86,6 +88,8 @@ __all__ = [
     "multigraphs",
     "multiset_codes",
     "ollivier_ricci_curvature",
+    "path_distances",
+    "path_edges",
     "polynomial_entries",
     "propagate_features",
     "refine_with_pairs",

@@ -1,5 +1,6 @@
 """Lifting: transforms that add higher-order structure to a graph."""
 
 from gnnlab.lifting.candidate_pairs import CandidatePairs
+from gnnlab.lifting.paths import Paths
 
-__all__ = ["CandidatePairs"]
+__all__ = ["CandidatePairs", "Paths"]

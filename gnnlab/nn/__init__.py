@@ -5,6 +5,7 @@ from gnnlab.nn._messages_matmul import MatmulMessage
 from gnnlab.nn._messages_pair import PairMessage
 from gnnlab.nn.attention import SelfAttention
 from gnnlab.nn.conv import (
+    CoGNNConv,
     EdgeNetworkConv,
     ExphormerConv,
     GATConv,
@@ -15,11 +16,13 @@ from gnnlab.nn.conv import (
     GPSConv,
     GRITConv,
     OGBGCNConv,
+    PathConv,
     RelationalConv,
     RGatedGCNConv,
     RGCNConv,
     RGINConv,
     SAGEConv,
+    SumMeanConv,
 )
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.edge_table import EdgeTable
@@ -38,6 +41,7 @@ from gnnlab.nn.encoders import (
     LapPEEncoder,
     LinearEncoder,
     LinearPEEncoder,
+    MLPEncoder,
     PairEncoder,
     RandomNodeInit,
     SignNet,
@@ -47,13 +51,35 @@ from gnnlab.nn.gated_sum import GatedSum
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.models import GNN, GPSE, GSDGNN, IGNN, MPNN, PRMPNN, AverageOverDraws, DRew, EnergyGNN
+from gnnlab.nn.models import (
+    GNN,
+    GPSE,
+    GSDGNN,
+    IGNN,
+    MPNN,
+    PRMPNN,
+    AverageOverDraws,
+    CoGNN,
+    DRew,
+    EnergyGNN,
+    LayerActions,
+    PathNN,
+)
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
+from gnnlab.nn.repeated_head import RepeatedHead
 from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "MLPEncoder",
+    "PathConv",
+    "PathNN",
+    "SumMeanConv",
+    "RepeatedHead",
+    "LayerActions",
+    "CoGNNConv",
+    "CoGNN",
     "Set2Set",
     "PairMessage",
     "MatmulMessage",

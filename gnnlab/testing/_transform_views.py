@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -67,10 +68,14 @@ def _one(tensors: dict[str, Tensor], data: Data, begin: int, end: int, graph: in
     for key, value in sorted(tensors.items()):
         if key == "edge_index":
             continue
+        if _path(key) not in (None, key):
+            continue
         if _indexes_nodes(key):
             rows = value.t() if key.endswith("index") else value
-            mine = rows[(rows[:, 0] >= begin) & (rows[:, 0] < end)] - begin
-            others[key] = _sorted_rows(mine.double())
+            mine = (rows[:, 0] >= begin) & (rows[:, 0] < end)
+            beside = [name for name in sorted(tensors) if _path(name) == key != name]
+            parts = [rows[mine] - begin, *(_unnumbered(data, name, begin)[mine] for name in beside)]
+            others["+".join([key, *beside])] = _sorted_rows(torch.cat([part.double() for part in parts], 1))
         elif key.startswith("edge_"):
             names.append(key)
             edges.append(value[inside].flatten(1) if value.dim() > 1 else value[inside, None])
@@ -82,11 +87,25 @@ def _one(tensors: dict[str, Tensor], data: Data, begin: int, end: int, graph: in
     return View(nodes, others)
 
 
+def _path(key: str) -> str | None:
+    """The column of paths a column belongs to."""
+    match = re.match(r"path_\d+", key)
+    return match and match[0]
+
+
+def _unnumbered(data: Data, key: str, begin: int) -> Tensor:
+    """What is said of every path, with the ends of an edge in place of its number."""
+    value = data[key].flatten(1)
+    return (data.edge_index.t()[value] - begin).flatten(1) if key.endswith("_edge") else value
+
+
 def _indexes_nodes(key: str) -> bool:
-    return key.endswith("index") or key.startswith("path_")
+    return key.endswith("index") or _path(key) == key
 
 
 def _is_node_attribute(data: Data, key: str) -> bool:
+    if _path(key) is not None:
+        return False
     return key in ("x", "pos") or key.startswith("pe_") or (not key.startswith("edge_") and data.is_node_attr(key))
 
 

@@ -12,6 +12,7 @@ from gnnlab.nn.encoders.categorical import (
 from gnnlab.nn.encoders.feature import FeatureEncoder
 from gnnlab.nn.encoders.lap_pe import LapPEEncoder
 from gnnlab.nn.encoders.linear import LinearEncoder
+from gnnlab.nn.encoders.mlp import MLPEncoder
 from gnnlab.nn.encoders.pair import PairEncoder
 from gnnlab.nn.encoders.positional import KernelPEEncoder, LinearPEEncoder
 from gnnlab.nn.encoders.random_nodes import RandomNodeInit
@@ -20,6 +21,7 @@ from gnnlab.nn.encoders.sign_net import SignNet
 from gnnlab.nn.encoders.spe import SPE
 
 __all__ = [
+    "MLPEncoder",
     "ATOM_CATEGORIES",
     "BOND_CATEGORIES",
     "RFP",

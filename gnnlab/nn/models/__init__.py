@@ -1,6 +1,7 @@
 """Models: what maps a batch to predictions."""
 
 from gnnlab.nn.models.average_over_draws import AverageOverDraws
+from gnnlab.nn.models.co_gnn import CoGNN, LayerActions
 from gnnlab.nn.models.drew import DRew
 from gnnlab.nn.models.energy_gnn import EnergyGNN
 from gnnlab.nn.models.gnn import GNN
@@ -8,9 +9,13 @@ from gnnlab.nn.models.gpse import GPSE
 from gnnlab.nn.models.gsd_gnn import GSDGNN
 from gnnlab.nn.models.ignn import IGNN
 from gnnlab.nn.models.mpnn import MPNN
+from gnnlab.nn.models.path_nn import PathNN
 from gnnlab.nn.models.pr_mpnn import PRMPNN
 
 __all__ = [
+    "PathNN",
+    "LayerActions",
+    "CoGNN",
     "MPNN",
     "GNN",
     "GPSE",
