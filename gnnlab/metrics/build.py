@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from gnnlab.errors import ConfigError, nearest
 from gnnlab.metrics.accuracy import Accuracy
 from gnnlab.metrics.average_precision import AveragePrecision
+from gnnlab.metrics.error_ratio import CHEMICAL_ACCURACY, FILM_ACCURACY, ErrorRatio
 from gnnlab.metrics.hits import HitsAt
 from gnnlab.metrics.macro_f1 import MacroF1
 from gnnlab.metrics.mrr import MRR
@@ -17,6 +18,8 @@ from gnnlab.metrics.regression import MAE, RMSE
 from gnnlab.metrics.roc_auc import ROCAUC
 
 __all__ = ["METRICS", "build_metric"]
+
+_QM9 = [accuracy.value for accuracy in CHEMICAL_ACCURACY.values()]
 
 METRICS: dict[str, Callable[[], Metric]] = {
     "ap": AveragePrecision,
@@ -29,6 +32,10 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "mrr_filtered": partial(MRR, "filtered"),
     "mrr_filtered_self": partial(MRR, "filtered_self"),
     **{f"hits@{k}": partial(HitsAt, k) for k in (1, 3, 10, 20, 50, 100)},
+    **{f"error_ratio@{target}": partial(ErrorRatio, [a.value]) for target, a in CHEMICAL_ACCURACY.items()},
+    "error_ratio@qm9": partial(ErrorRatio, _QM9[:12]),
+    "error_ratio@qm9-13": partial(ErrorRatio, _QM9),
+    "error_ratio@qm9-film": partial(ErrorRatio, FILM_ACCURACY),
 }
 """The names a :class:`~gnnlab.data.task.TaskSpec` may use."""
 
