@@ -20,7 +20,7 @@ __all__ = ["METHODS", "energy_and_gradient", "minimise"]
 METHODS = {"lbfgs": 8, "gradient": 0}
 """Steps that each method remembers."""
 
-_DECREASE, _OVERSHOOT, _PATIENCE = 1e-4, 0.9, 12
+_DECREASE, _OVERSHOOT, _ROUNDING, _PATIENCE = 1e-4, 0.9, 1e3, 12
 
 
 @torch.no_grad()
@@ -37,9 +37,9 @@ def minimise(
     L-BFGS with inner products, line search and memory per graph, so that graphs do not couple: what a graph
     comes to does not depend on its batch, whatever the others need. One evaluation serves all graphs: those whose
     trial step is good take it and choose the next direction, the others shorten theirs, those that are done rest.
-    A step is good if it decreases the energy enough (Armijo) or, where the decrease is below the rounding error of
-    the energy, if the slope along it has not turned too far (the approximate condition of Hager and Zhang, SIAM
-    Journal on Optimization, 2005). A graph whose search gets stuck goes on by gradient descent with the step
+    A step is good if it decreases the energy enough (Armijo), if the convex energy still falls at its end or, where the
+    decrease is below the rounding error of the energy, if the slope has not turned too far (after Hager and Zhang,
+    SIAM Journal on Optimization, 2005). A graph whose search gets stuck goes on by gradient descent with the step
     :math:`1 / \lambda_{max}`, found by power iteration, and remembers anew.
 
     Args:
@@ -126,10 +126,12 @@ class _Search:
         change = spread(torch.where(active, self.step, 0)) * self.direction
         energy, gradient = energy_and_gradient(self.function, self.h + change, self.segments.ptr)
         slope, new_slope = dot(self.gradient, self.direction), dot(gradient, self.direction)
-        rounding = 10 * torch.finfo(energy.dtype).eps * (1 + self.energy.abs())
         enough = energy <= self.energy + _DECREASE * self.step * slope
-        level = (energy <= self.energy + rounding) & (new_slope <= -_OVERSHOOT * slope)
-        taken = active & (enough | level)
+        # Along a line a convex energy has fallen wherever it still falls; what it says itself may be rounding.
+        falling = new_slope <= 0
+        invisible = -self.step * slope <= _ROUNDING * torch.finfo(energy.dtype).eps * (1 + self.energy.abs())
+        level = invisible & (new_slope <= -_OVERSHOOT * slope)
+        taken = active & (enough | falling | level)
         nodes = spread(taken)
         self.memory.push(change, gradient - self.gradient, taken)
         self.h = torch.where(nodes, self.h + change, self.h)
