@@ -23,6 +23,7 @@ from gnnlab.training._mean import WeightedMean
 from gnnlab.training.captured import Capturable, CapturedStep
 from gnnlab.training.links import candidate_pairs, dot_product, structured_negatives
 from gnnlab.training.losses import loss_by_name
+from gnnlab.training.target_scaling import TargetScaling
 from gnnlab.transform import graph_ptr
 
 __all__ = ["GraphTask", "OptimizerFactory", "ScheduleFactory"]
@@ -32,6 +33,8 @@ OptimizerFactory: TypeAlias = Callable[[Iterable], Optimizer]
 
 ScheduleFactory: TypeAlias = Callable[[Optimizer, int], LRScheduler]
 """Optimiser and number of epochs in, schedule out; in YAML the ``class_path`` of a schedule."""
+
+_REGRESSION = ("l1", "mse")
 
 
 class GraphTask(Capturable):
@@ -67,9 +70,13 @@ class GraphTask(Capturable):
             small batches are not bound by launches. Batches are padded to few shapes by :class:`GraphDataModule`;
             losses and checkpoints are those of the ordinary loop. Graph and node tasks, one device, an optimiser
             with the option ``capturable``, and a model whose shapes depend on those of the batch alone.
+        standardise: Train on targets of mean 0 and variance 1 over the training split. The loss is in these units, the
+            metric and predictions in those of the data (:class:`gnnlab.training.TargetScaling`). Graph-level
+            regression only.
 
     Raises:
-        ConfigError: unknown loss or metric, ``capture`` of a link task.
+        ConfigError: unknown loss or metric, ``capture`` of a link task, ``standardise`` of another task than
+            graph-level regression.
 
     Example:
         >>> task = TaskSpec("graph", out_channels=1, loss="l1", metric="mae", higher_is_better=False)
@@ -90,6 +97,7 @@ class GraphTask(Capturable):
         negatives: int = 2,
         compile_backend: str | None = None,
         capture: bool = False,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.task, self.decoder = model, task, decoder
@@ -97,6 +105,13 @@ class GraphTask(Capturable):
         self.negatives, self.compile_backend, self.capture = negatives, compile_backend, capture
         if capture and task.level == "link":
             raise ConfigError("the pairs of a link task have no static shape", where="model.capture", hint="set false")
+        if standardise and (task.level != "graph" or task.loss not in _REGRESSION):
+            raise ConfigError(
+                f"only targets of graph-level regression can be standardised, not {task.level} with {task.loss}",
+                where="model.standardise",
+                hint="set false",
+            )
+        self.scaling = TargetScaling(task.out_channels) if standardise else None
         self.loss = loss_by_name(task.loss)
         losses = {f"{stage}/loss": WeightedMean() for stage in ("train", "val", "test")}
         metrics = {f"{stage}/{task.metric}": build_metric(task.metric) for stage in ("val", "test")}
@@ -105,7 +120,8 @@ class GraphTask(Capturable):
         self._validated = False
 
     def forward(self, batch: Data) -> Tensor:
-        return self.model(batch)
+        """Outputs of the model in the units of the data."""
+        return self.model(batch) if self.scaling is None else self.scaling.restored(_full_precision(self.model(batch)))
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
         if self.captured is not None:
@@ -158,6 +174,8 @@ class GraphTask(Capturable):
     def on_fit_start(self) -> None:
         if self._seed is None:
             self._seed = torch.initial_seed()
+        if self.scaling is not None:
+            self.scaling.fit(_training_targets(self.trainer.datamodule))
 
     def on_train_start(self) -> None:
         watched = [getattr(callback, "monitor", None) for callback in self.trainer.callbacks]
@@ -208,13 +226,14 @@ class GraphTask(Capturable):
 
     def _loss(self, batch: Data, batch_idx: int, stage: str) -> tuple[Tensor, Tensor]:
         """Loss of a batch and its weight in the mean of an epoch; evaluates the metric on the way."""
-        out = _full_precision(self(batch))
+        out = _full_precision(self.model(batch))
         if self.task.level == "link":
             pred, target = self._links(out, batch, batch_idx, stage)
         else:
             pred, target = out, _targets(batch, stage, self.task.level)
             if stage != "train":
-                self._metric(stage).update(pred, target)
+                self._metric(stage).update(pred if self.scaling is None else self.scaling.restored(pred), target)
+            target = target if self.scaling is None else self.scaling.scaled(target)
         loss, weight = self.loss(pred, target)
         term = self._auxiliary() if stage == "train" else None
         return (loss if term is None else loss + term), weight
@@ -278,6 +297,18 @@ def _targets(batch: Data, stage: str, level: str) -> Tensor:
         return target
     unlabelled = torch.nan if target.is_floating_point() else -1
     return target.masked_fill(~(mask if target.dim() == 1 else mask[:, None]), unlabelled)
+
+
+def _training_targets(data: Any) -> Tensor:
+    """[n, T] targets of the training split."""
+    store = getattr(data, "store", None)
+    if store is None:
+        raise ConfigError(
+            "the statistics of the training targets need a GraphDataModule",
+            where="model.standardise",
+            hint="pass datamodule= to the trainer, or set false",
+        )
+    return store.column("y")[store.splits["train"].to(store.column("y").device)]
 
 
 def _full_precision(out: Tensor) -> Tensor:
