@@ -17,6 +17,7 @@ from gnnlab.training.pretrained import PretrainedPE
 from gnnlab.training.quiet import quiet_lightning
 from gnnlab.training.runner import RunResult, train_and_evaluate
 from gnnlab.training.schedule import CosineWithWarmup, ReduceOnPlateau, StepDecay
+from gnnlab.training.target_scaling import TargetScaling
 from gnnlab.training.task import GraphTask, OptimizerFactory, ScheduleFactory
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RunResult",
     "ScheduleFactory",
     "StepDecay",
+    "TargetScaling",
     "best_checkpoint",
     "default_callbacks",
     "early_stopping",
