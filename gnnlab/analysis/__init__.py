@@ -1,5 +1,6 @@
 """Why a model works or fails on a dataset: what an encoding can tell apart, what a model does without a clock."""
 
+from gnnlab.analysis.actions import ACTIONS, ActionStatistics, action_statistics
 from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, ScriptedSchedule, asynchronous_run
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
 from gnnlab.analysis.evidence import INVARIANTS, Evidence
@@ -7,6 +8,9 @@ from gnnlab.analysis.methods import deterministic_encodings
 from gnnlab.analysis.separation import SeparationReport, family_classes, separated_pairs, separation
 
 __all__ = [
+    "action_statistics",
+    "ActionStatistics",
+    "ACTIONS",
     "INVARIANTS",
     "AsynchronousRun",
     "AsynchronyRow",
