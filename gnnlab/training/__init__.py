@@ -13,6 +13,7 @@ from gnnlab.training.callbacks import (
 from gnnlab.training.history import History
 from gnnlab.training.interrupt import GracefulStop, Interrupted
 from gnnlab.training.losses import LOSSES
+from gnnlab.training.metric_as_epoch import MetricAsEpoch
 from gnnlab.training.pretrained import PretrainedPE
 from gnnlab.training.quiet import quiet_lightning
 from gnnlab.training.runner import RunResult, train_and_evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "History",
     "Interrupted",
     "LastCheckpoint",
+    "MetricAsEpoch",
     "NaNGuard",
     "OptimizerFactory",
     "PretrainedPE",
