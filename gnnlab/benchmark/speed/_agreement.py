@@ -25,7 +25,7 @@ TOLERANCE = 1e-3
 _NAMES = (
     (r"encoder\.(node|edge)\.weight", r"\1.tables.*.weight"),
     (r"encoder\.encodings\.0\.norm\.(.+)", r"walk.0.\1"),
-    (r"encoder\.encodings\.0\.lin\.(.+)", r"walk.1.\1"),
+    (r"encoder\.encodings\.0\.mlp\.0\.(.+)", r"walk.1.\1"),
     (r"layers\.(\d+)\.conv\.edge_encoder\.weight", r"blocks.\1.edge.tables.*.weight"),
     (r"layers\.(\d+)\.conv\.update\.(.+)", r"blocks.\1.conv.nn.\2"),
     (r"layers\.(\d+)\.conv\.node_output\.0\.(.+)", r"blocks.\1.norm.\2"),
