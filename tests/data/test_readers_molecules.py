@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import io
+import json
 import lzma
 import pickle
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from gnnlab.data.readers import _molecules
 from gnnlab.data.readers._molecules import ZINC_ATOMS, molecule_graphs, molecule_values, ogb_molecule, zinc_molecule
 from gnnlab.data.readers.peptides import read_peptides_func
 from gnnlab.data.readers.qm9 import read_qm9
+from gnnlab.data.readers.qm9_film import read_qm9_film
 from gnnlab.data.readers.zinc import penalised_log_p, read_zinc_full, read_zinc_pickles, read_zinc_subset
 from gnnlab.errors import BackendError, ConfigError, DataError, IntegrityError
 
@@ -268,6 +272,114 @@ def test_qm9_refuses_what_does_not_fit(qm9_files: dict[str, Path]) -> None:
     table.iloc[:2].to_csv(qm9_files["targets"], index=False)
     with pytest.raises(DataError, match="3 molecules, but 2 rows"):
         read_qm9(qm9_files, card("qm9"), targets=["mu"])
+
+
+def write_frequencies(path: Path, lines: list[str], sizes: tuple[int, ...] = (5, 3, 11)) -> Path:
+    """The archive of XYZ files as upstream has it: numbered members, frequencies on the line after the atoms."""
+    with tarfile.open(path, "w:bz2") as archive:
+        for i, (line, atoms) in enumerate(zip(lines, sizes, strict=True)):
+            rows = [
+                str(atoms),
+                f"gdb {i + 1}\t157.7118",
+                *["C\t0.1\t0.2\t1.5*^-6\t-0.4"] * atoms,
+                line,
+                "C\tC",
+                "InChI",
+            ]
+            content = "\n".join(rows).encode()
+            member = tarfile.TarInfo(f"dsgdb9nsd_{i + 1:06d}.xyz")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_the_thirteenth_target_of_qm9_is_the_highest_frequency(qm9_files: dict[str, Path], tmp_path: Path) -> None:
+    lines = ["1341.3\t3151.7\t1592.4", "99.0\t1.0", "5.1*^2\t3.2*^3\t12.0"]
+    files = qm9_files | {"frequencies": write_frequencies(tmp_path / "xyz.tar.bz2", lines)}
+    of = card("qm9-13")
+    raw = read_qm9(files, of, **of.options)
+    assert raw.store.column("y").shape == (2, 13)
+    assert raw.store.column("y")[:, 12].tolist() == pytest.approx([3151.7, 3200.0])
+    twelve = read_qm9(qm9_files, card("qm9"), **card("qm9").options)
+    assert torch.equal(raw.store.column("y")[:, :12], twelve.store.column("y"))
+    with pytest.raises(ConfigError, match="unknown target 'omega1'"):
+        read_qm9(qm9_files, of, **of.options)
+    write_frequencies(tmp_path / "xyz.tar.bz2", lines[:2], (5, 3))
+    with pytest.raises(DataError, match="2 molecules, but 3 rows of targets"):
+        read_qm9(files, of, **of.options)
+    (tmp_path / "xyz.tar.bz2").write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="not the archive of XYZ files"):
+        read_qm9(files, of, **of.options)
+
+
+def test_implicit_hydrogens_leave_the_rest_as_it_was(qm9_files: dict[str, Path]) -> None:
+    explicit = read_qm9(qm9_files, card("qm9"), targets=["mu"])
+    implicit = read_qm9(qm9_files, card("qm9"), targets=["mu"], hydrogens="implicit")
+    assert implicit.store.sizes("node").tolist() == [1, 6]
+    for whole, part in zip(explicit.store, implicit.store, strict=True):
+        heavy = (whole.z != 1).nonzero().view(-1)
+        for key in ("x", "pos", "z"):
+            assert torch.equal(part[key], whole[key][heavy])
+        inside = torch.isin(whole.edge_index, heavy).all(0)
+        expected = edge_set(whole.edge_index[:, inside], whole.edge_attr[inside])
+        assert edge_set(heavy[part.edge_index], part.edge_attr) == expected
+    assert implicit.store[0].x[0, -1] == 4  # methane
+    with pytest.raises(ConfigError, match="did you mean 'implicit'"):
+        read_qm9(qm9_files, card("qm9"), targets=["mu"], hydrogens="implict")
+
+
+def test_every_target_of_qm9_has_a_card_of_its_own() -> None:
+    for target in card("qm9-13").options["targets"]:
+        of = card(f"qm9-{target.replace('_', '-')}")
+        assert of.options["targets"] == [target]
+        assert of.task.metric == f"error_ratio@{target}"
+        assert ("frequencies" in of.files) == (target == "omega1")
+        assert of.published == card("qm9").published
+
+
+def film_molecule(n: int, targets: float) -> str:
+    features = [[float(10 * atom + column) for column in range(15)] for atom in range(n)]
+    graph = [[u, 1 + u % 4, u + 1] for u in range(n - 1)]
+    return json.dumps({"targets": [[targets + t] for t in range(13)], "graph": graph, "node_features": features})
+
+
+def test_qm9_of_gnn_film_from_a_few_lines(tmp_path: Path) -> None:
+    files = {}
+    for part, sizes in (("valid", (3, 1, 4)), ("test", (2, 5))):
+        files[part] = tmp_path / f"{part}.jsonl.gz"
+        text = "\n".join(film_molecule(n, 10.0 * n) for n in sizes)
+        files[part].write_bytes(gzip.compress(text.encode()))
+    raw = read_qm9_film(files, card("qm9-film"), held_out=1)
+    assert raw.store.sizes("node").tolist() == [3, 1, 4, 2, 5]
+    assert {part: index.tolist() for part, index in raw.splits["partial"][0].items()} == {
+        "train": [0, 1],
+        "val": [2],
+        "test": [3, 4],
+    }
+    first = raw.store[0]
+    assert first.x.tolist()[1] == [10.0 + column for column in range(15) if column != 6]
+    bonds = zip(first.edge_index.t().tolist(), first.edge_attr.argmax(1).tolist(), strict=True)
+    assert {(u, v, kind) for (u, v), kind in bonds} == {(0, 1, 0), (1, 0, 0), (1, 2, 1), (2, 1, 1)}
+    assert first.y.tolist() == [[30.0 + t for t in range(13)]]
+    assert read_qm9_film(files, card("qm9-film"), held_out=1, charges=True).store[0].x.size(1) == 15
+    whole = read_qm9_film(files | {"train": files["test"]}, card("qm9-film"))
+    assert [len(index) for index in whole.splits["official"][0].values()] == [2, 3, 2]
+    with pytest.raises(DataError, match="3 of 3 molecules cannot be held out"):
+        read_qm9_film(files, card("qm9-film"), held_out=3)
+    files["test"].write_bytes(b"rubbish")
+    with pytest.raises(IntegrityError, match="not gzipped JSON lines"):
+        read_qm9_film(files, card("qm9-film"))
+
+
+@pytest.mark.mirror
+def test_the_molecules_of_gnn_film(mirror: Path) -> None:
+    store = load_dataset("qm9-film", progress=False)
+    assert len(store) == 20000
+    assert store.num_nodes == 180560 + 180945
+    assert store.num_edges == 2 * (186733 + 187237)
+    assert torch.equal(store.column("x")[:, :5].sum(1), torch.ones(store.num_nodes))
+    assert bool((store.column("y").mean(0).abs() < 0.05).all())
+    assert bool(((store.column("y").std(0) - 1).abs() < 0.1).all())
 
 
 def test_peptides_from_a_few_lines(tmp_path: Path) -> None:
