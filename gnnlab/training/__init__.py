@@ -17,7 +17,7 @@ from gnnlab.training.metric_as_epoch import MetricAsEpoch
 from gnnlab.training.pretrained import PretrainedPE
 from gnnlab.training.quiet import quiet_lightning
 from gnnlab.training.runner import RunResult, train_and_evaluate
-from gnnlab.training.schedule import CosineWithWarmup, ReduceOnPlateau, StepDecay
+from gnnlab.training.schedule import CosineWithWarmup, LinearDecay, ReduceOnPlateau, StepDecay
 from gnnlab.training.target_scaling import TargetScaling
 from gnnlab.training.task import GraphTask, OptimizerFactory, ScheduleFactory
 
@@ -32,6 +32,7 @@ __all__ = [
     "History",
     "Interrupted",
     "LastCheckpoint",
+    "LinearDecay",
     "MetricAsEpoch",
     "NaNGuard",
     "OptimizerFactory",

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from gnnlab.errors import ConfigError
 
-__all__ = ["CosineWithWarmup", "ReduceOnPlateau", "StepDecay"]
+__all__ = ["CosineWithWarmup", "LinearDecay", "ReduceOnPlateau", "StepDecay"]
 
 # The reference's rate during the first epoch of a warm-up, relative to the full one.
 _FLOOR = 1e-6
@@ -68,6 +68,53 @@ class CosineWithWarmup(LRScheduler):
         progress = min(1.0, (epoch - self.warmup_epochs) / max(1, self.max_epochs - self.warmup_epochs))
         share = 0.5 * (1.0 + math.cos(math.pi * progress))
         return [self.min_lr + (rate - self.min_lr) * share for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position only, so that a run can be resumed with a larger ``max_epochs``."""
+        return _position(super().state_dict())
+
+
+class LinearDecay(LRScheduler):
+    r"""Constant until a share ``start`` of training, then linearly down to ``factor`` times the rate at its end.
+
+    The schedule of "Neural Message Passing for Quantum Chemistry" (Gilmer et al., ICML 2017), which draws ``start``
+    from 0.1 to 0.9 and ``factor`` from 0.01 to 1.
+
+    Args:
+        optimizer: Its rates are the full ones.
+        max_epochs: Number of epochs.
+        start: Share of training after which the rate falls, at least 0 and below 1.
+        factor: Rate of the last epoch, relative to the full one.
+
+    Raises:
+        ConfigError: a share or factor outside of that.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> schedule = LinearDecay(optimizer, max_epochs=5, start=0.25, factor=0.1)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(round(schedule.get_last_lr()[0], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 1.0, 0.7, 0.4, 0.1]
+    """
+
+    interval: Literal["epoch", "step"] = "epoch"
+
+    def __init__(self, optimizer: Optimizer, max_epochs: int, start: float = 0.5, factor: float = 0.1) -> None:
+        if not 0 <= start < 1 or not 0 <= factor <= 1:
+            raise ConfigError(
+                f"start must be in [0, 1) and factor in [0, 1], got {start} and {factor}", where="LinearDecay"
+            )
+        self.last, self.start, self.factor = max(1, max_epochs - 1), start, factor
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        fallen = (self.last_epoch / self.last - self.start) / (1 - self.start)
+        share = 1 - (1 - self.factor) * min(1.0, max(0.0, fallen))
+        return [rate * share for rate in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
         """The position only, so that a run can be resumed with a larger ``max_epochs``."""

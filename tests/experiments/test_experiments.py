@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import math
 import os
 import pickle
 import shutil
+import tarfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,7 @@ from gnnlab.benchmark.grid import SUFFIX, Grid, read_grid
 from gnnlab.cli._configs import read_config
 from gnnlab.cli.lightning import GnnlabCLI
 from gnnlab.data import load
-from gnnlab.data.card import Card, card
+from gnnlab.data.card import Card, card, card_names
 from gnnlab.resources import experiments_dir
 from gnnlab.training import GraphTask
 
@@ -49,7 +51,13 @@ RELIED_UPON = {
     "nodes/minesweeper/sage",
     "rewiring/mutag/gcn-gtr",
 }
-WITHOUT_NUMBER = {"ogb/molfreesolv/gin", "lrgb/peptides-func/gcn-random"}
+WITHOUT_NUMBER = {
+    "ogb/molfreesolv/gin",
+    "lrgb/peptides-func/gcn-random",
+    "mpnn/molesol/enn-s2s",
+    "mpnn/molfreesolv/enn-s2s",
+    "mpnn/qm9-film/gg-nn",
+}
 CARD_FACTS = {"in_channels", "out_channels", "level"}
 
 # Thousands of parameters as printed: Tönshoff et al., arXiv 2309.00367v2, Tables 1 to 3. (Table 4 belongs to other
@@ -169,6 +177,58 @@ def first_nodes(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
     return {"data": path}
 
 
+def random_nodes(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
+    """Two hundred nodes with features of the right width, as the heterophilous graphs are distributed."""
+    generator, classes = np.random.default_rng(0), of.published["classes"]
+    masks = {f"{part}_masks": np.arange(200) % 3 == i for i, part in enumerate(("train", "val", "test"))}
+    edges = np.sort(generator.integers(0, 200, (600, 2)), axis=1)
+    np.savez(
+        folder / "data.npz",
+        node_features=generator.random((200, of.node_features), dtype=np.float32),
+        node_labels=np.arange(200) % classes,
+        edges=np.unique(edges[edges[:, 0] < edges[:, 1]], axis=0),
+        **{name: np.tile(mask, (10, 1)) for name, mask in masks.items()},
+    )
+    return {"data": folder / "data.npz"}
+
+
+def first_json_lines(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
+    """The first 1,060 and 20 molecules of the mirror's files: 1,000 of the former are held out."""
+    files = {}
+    for part, count in (("valid", 1060), ("test", 20)):
+        files[part] = folder / f"{part}.jsonl.gz"
+        with gzip.open(mirror / of.files[part].mirror) as file:
+            files[part].write_bytes(gzip.compress(b"".join(next(file) for _ in range(count))))
+    return files
+
+
+def quantum_molecules(of: Card, folder: Path, mirror: Path) -> dict[str, Path]:
+    """Thirty alkanes with coordinates, targets and frequencies, as QM9 is distributed."""
+    from rdkit import Chem
+
+    names = [name for name in of.options["targets"] if name != "omega1"]
+    rows = np.random.default_rng(0).normal(size=(30, len(names)))
+    with Chem.SDWriter(str(folder / "gdb9.sdf")) as writer:
+        for i in range(30):
+            molecule = Chem.AddHs(Chem.MolFromSmiles("C" * (1 + i % 4)))
+            conformer = Chem.Conformer(molecule.GetNumAtoms())
+            for atom in range(molecule.GetNumAtoms()):
+                conformer.SetAtomPosition(atom, (1.1 * atom, 0.5 * (atom % 3), 0.1 * i))
+            molecule.AddConformer(conformer)
+            writer.write(molecule)
+    lines = [",".join(["mol_id", *names]), *(",".join([f"gdb_{i + 1}", *map(str, row)]) for i, row in enumerate(rows))]
+    (folder / "gdb9.csv").write_text("\n".join(lines) + "\n")
+    (folder / "uncharacterized.txt").write_text("heading\n" * 9 + "     2  C  C\n1 compound\n")
+    with tarfile.open(folder / "xyz.tar.bz2", "w:bz2") as archive:
+        for i in range(30):
+            content = f"1\ngdb {i + 1}\nC\t0\t0\t0\t0\n{900 + 10 * i}\t12.5\nC\tC\n".encode()
+            member = tarfile.TarInfo(f"dsgdb9nsd_{i + 1:06d}.xyz")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    places = {"molecules": "gdb9.sdf", "targets": "gdb9.csv", "uncharacterised": "uncharacterized.txt"}
+    return {role: folder / name for role, name in (places | {"frequencies": "xyz.tar.bz2"}).items() if role in of.files}
+
+
 TINY = {
     "peptides-func": first_molecules,
     "zinc-12k": first_molecules,
@@ -179,6 +239,11 @@ TINY = {
     "coco-sp": upstream(superpixels),
     "minesweeper": first_nodes,
     "tolokers": first_nodes,
+    "questions": random_nodes,
+    "roman-empire": random_nodes,
+    "amazon-ratings": random_nodes,
+    "qm9-film": first_json_lines,
+    **{name: quantum_molecules for name in card_names() if name.startswith("qm9-") and name != "qm9-film"},
 }
 
 
@@ -242,7 +307,7 @@ def test_published_numbers_can_be_compared(name: str) -> None:
             assert number.source
             assert number.mean > 0
     if spec.published is not None and task.metric in ("accuracy", "ap", "rocauc", "macro_f1"):
-        assert 0.05 < spec.published.mean / spec.scale < 1
+        assert 0.05 < spec.published.mean / spec.scale <= 1
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.path.name)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gnnlab.errors import ConfigError
-from gnnlab.training import CosineWithWarmup, ReduceOnPlateau, StepDecay
+from gnnlab.training import CosineWithWarmup, LinearDecay, ReduceOnPlateau, StepDecay
 
 
 def _optimizer(lr=1.0):
@@ -28,6 +28,16 @@ def test_cosine_with_warmup():
     rates = _rates(CosineWithWarmup(_optimizer(), max_epochs=250, warmup_epochs=5), 250)
     assert rates[:6] == pytest.approx([1e-6, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:] == pytest.approx([0.5 * (1 + math.cos(math.pi * t / 245)) for t in range(245)])
+
+
+def test_linear_decay_falls_after_a_share_of_training():
+    rates = _rates(LinearDecay(_optimizer(2.0), max_epochs=101, start=0.3, factor=0.05), 101)
+    assert rates[:31] == [2.0] * 31
+    assert rates[30:] == pytest.approx([2 * (1 - 0.95 * t / 70) for t in range(71)])
+    assert _rates(LinearDecay(_optimizer(), max_epochs=1), 1) == [1.0]
+    for wrong in ({"start": 1.0}, {"factor": 1.5}, {"start": -0.1}):
+        with pytest.raises(ConfigError, match=r"start must be in \[0, 1\)"):
+            LinearDecay(_optimizer(), 10, **wrong)
 
 
 def test_cosine_without_warmup_ends_at_min_lr():
