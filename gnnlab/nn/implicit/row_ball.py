@@ -23,8 +23,8 @@ def project_rows(weight: Tensor, radius: float) -> Tensor:
         [..., d, d'] -> [..., d, d']
 
     Example:
-        >>> project_rows(torch.tensor([[0.5, -0.2], [3.0, -1.0]]), 1.0).tolist()
-        [[0.5, -0.20000000298023224], [1.0, 0.0]]
+        >>> project_rows(torch.tensor([[0.5, -0.25], [3.0, -2.5]]), 1.0).tolist()
+        [[0.5, -0.25], [0.75, -0.25]]
     """
     size = weight.abs()
     ordered = size.sort(-1, descending=True).values
