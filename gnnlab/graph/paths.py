@@ -11,12 +11,16 @@ from torch import Tensor
 from gnnlab.errors import BudgetError, ConfigError, GraphError, nearest
 from gnnlab.graph._check import check_union
 from gnnlab.graph._lookup import lookup
+from gnnlab.graph._search import widest
 from gnnlab.graph.near_distances import pair_distances
 from gnnlab.ops import ragged_arange
 
 __all__ = ["PathKind", "enumerate_paths", "path_distances", "path_edges"]
 
 PathKind: TypeAlias = Literal["shortest", "all_shortest", "simple"]
+
+_MOST_CELLS = 1 << 26
+"""Pairs of nodes that are marked in a table, of 64 MB; where there are more, those that occur are sorted."""
 
 
 @torch.no_grad()
@@ -80,13 +84,17 @@ def enumerate_paths(
     # From the far end to the root, against the edges: paths that end alike become neighbours in the table.
     pointers, sources = _into_every_node(edge_index, num_nodes)
     columns, tables = [torch.arange(num_nodes, device=edge_index.device)], []
-    seen = columns[0] * (num_nodes + 1)
+    width = widest(ptr)
+    place = columns[0] - ptr[batch]
+    seen = columns[0] * width + place  # pairs of a far end and a node that a path leads to by now
+    if num_nodes * width <= _MOST_CELLS:
+        seen = torch.zeros(num_nodes * width, dtype=torch.bool, device=seen.device).index_fill_(0, seen, True)
     for edges in range(1, length + 1):
         choices = pointers.diff()[columns[-1]]
         total = _check_size(choices, batch[columns[-1]], ptr, edges, max_paths, max_gigabytes)
         row = torch.repeat_interleave(choices, output_size=total)
         new = sources[pointers[columns[-1]][row] + ragged_arange(choices, total)]
-        kept, seen = _FILTERS[kind](columns, row, new, seen, num_nodes)
+        kept, seen = _FILTERS[kind](columns, row, new, columns[0][row] * width + place[new], seen)
         row, new = row[kept], new[kept]
         columns = [*(column[row] for column in columns), new]
         tables.append(torch.stack(columns[::-1], 1))
@@ -169,7 +177,7 @@ def _check_size(choices: Tensor, graph: Tensor, ptr: Tensor, edges: int, max_pat
     return total
 
 
-def _simple(columns: list[Tensor], row: Tensor, new: Tensor, seen: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def _simple(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """Which candidates visit no node twice; ``seen`` as it was."""
     distinct = torch.ones_like(new, dtype=torch.bool)
     for column in columns:
@@ -177,25 +185,30 @@ def _simple(columns: list[Tensor], row: Tensor, new: Tensor, seen: Tensor, num_n
     return distinct.nonzero().flatten(), seen
 
 
-def _all_shortest(
-    columns: list[Tensor], row: Tensor, new: Tensor, seen: Tensor, num_nodes: int
-) -> tuple[Tensor, Tensor]:
-    """Which candidates reach a node that no shorter path reaches; the sorted pairs (end, root) ``seen`` by now."""
-    pair = columns[0][row] * num_nodes + new
+def _all_shortest(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Which candidates make a pair that no shorter path makes; the pairs seen by now, marked or sorted."""
+    if seen.dtype == torch.bool:
+        kept = (~seen[pair]).nonzero().flatten()
+        return kept, seen.index_fill_(0, pair[kept], True)
     kept = (~lookup(seen, pair)[0]).nonzero().flatten()
     return kept, torch.cat([seen, pair[kept].unique()]).sort().values
 
 
-def _shortest(columns: list[Tensor], row: Tensor, new: Tensor, seen: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def _shortest(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """The first of those for every pair."""
-    kept, seen = _all_shortest(columns, row, new, seen, num_nodes)
-    pair, order = torch.sort(columns[0][row[kept]] * num_nodes + new[kept], stable=True)
+    kept, seen = _all_shortest(columns, row, new, pair, seen)
+    pair, number = pair[kept], torch.arange(kept.numel(), device=kept.device)
+    if seen.dtype == torch.bool:
+        first = torch.empty(seen.numel(), dtype=torch.long, device=seen.device)
+        first = first.index_fill_(0, pair, kept.numel()).scatter_reduce_(0, pair, number, "amin")
+        return kept[first[pair] == number], seen
+    pair, order = torch.sort(pair, stable=True)
     first = torch.ones_like(pair, dtype=torch.bool)
     first[1:] = pair[1:] != pair[:-1]
     return kept[order[first].sort().values], seen
 
 
-_FILTERS: dict[str, Callable[[list[Tensor], Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]] = {
+_FILTERS: dict[str, Callable[[list[Tensor], Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
     "shortest": _shortest,
     "all_shortest": _all_shortest,
     "simple": _simple,

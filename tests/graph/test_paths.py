@@ -139,6 +139,15 @@ def test_a_union_is_its_graphs(batch):
             assert torch.equal(together[length], torch.cat(parts))
 
 
+def test_unions_too_large_for_a_table(monkeypatch):
+    edge_index, num_nodes = edges_of(nx.karate_club_graph())
+    tables = [enumerate_paths(edge_index, num_nodes, 4, kind) for kind in KINDS[:2]]
+    monkeypatch.setattr("gnnlab.graph.paths._MOST_CELLS", 0)
+    for kind, table in zip(KINDS, tables, strict=False):
+        for paths, expected in zip(enumerate_paths(edge_index, num_nodes, 4, kind), table, strict=True):
+            assert torch.equal(paths, expected)
+
+
 @pytest.mark.parametrize("kind", ["all_shortest", "simple"])
 def test_paths_follow_a_renumbering(kind):
     edge_index, num_nodes = edges_of(nx.karate_club_graph())
