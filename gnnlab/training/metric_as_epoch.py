@@ -31,9 +31,9 @@ class MetricAsEpoch(ReduceOnPlateau):
     Example:
         >>> import torch
         >>> schedule = MetricAsEpoch(torch.optim.SGD([torch.zeros(1)], lr=1.0), max_epochs=100)
-        >>> schedule.step(0.7)
+        >>> schedule.step(0.5)
         >>> schedule.get_last_lr()
-        [0.14]
+        [0.1]
     """
 
     def __init__(self, optimizer: Optimizer, max_epochs: int, warmup_epochs: int = 5, monitor: str = "val/ap") -> None:

@@ -147,4 +147,4 @@ def test_a_card_on_the_base_of_another(tmp_path: Path) -> None:
     assert derived.task.out_channels == 5
     assert (derived.files, derived.split, derived.reader) == (base.files, base.split, base.reader)
     with pytest.raises(ConfigError, match="csl"):
-        read_card(write(tmp_path, yaml.safe_dump({"name": "tiny", "base": "cls", "task": task})))
+        read_card(write(tmp_path, yaml.safe_dump({"name": "tiny", "base": "csll", "task": task})))
