@@ -78,13 +78,14 @@ class Descent:
     Args:
         rule: An energy rule (:mod:`gnnlab.nn.implicit.local_rule`).
         staleness: B.
-        step: [G] step sizes; by default :math:`1 / (\lambda_{max} B)`, since a step that outruns the news oscillates.
+        step: [G] step sizes; by default those of the rule, :math:`1 / \lambda_{max}`. Under delays only a step that
+            shrinks with B is sure to converge; energies whose curvature is mostly that of nodes' own terms do without.
     """
 
     def __init__(self, rule: Any, staleness: int, step: Tensor | None = None) -> None:
         self.rule, self.edge_index, self.ptr = rule, rule.graph.edge_index, rule.graph.ptr
         self.adj: CSR = rule.graph.adj
-        step = rule.step_size() / staleness if step is None else step
+        step = rule.step_size() if step is None else step
         self.alpha = step.to(self.ptr.device).expand(self.ptr.numel() - 1)[expand_ptr(self.ptr)].unsqueeze(1)
         heard, told = _others(self.edge_index, self.adj.num_nodes)
         self.sends = heard + told
