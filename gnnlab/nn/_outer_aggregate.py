@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from gnnlab.errors import ConfigError
 from gnnlab.graph.buckets import size_buckets
-from gnnlab.ops import CSR, gather_source
+from gnnlab.ops import CSR, gather_source, ragged_arange
 
 __all__ = ["outer_aggregate"]
 
@@ -18,22 +19,35 @@ _CELLS = 1 << 18
 
 
 class _Block(NamedTuple):
-    """Nodes of similar degree.
+    """Nodes of similar degree, whose edges follow one another.
 
     Args:
-        edges: [B, D] long, incoming edges of every node, padded with any.
-        padding: [B, D, 1] bool, or ``None`` where all degrees are D.
+        edges: Number of edges.
+        nodes: B.
+        index: [B, D] long, edges of every node among those of the block, padded with any; ``None`` where all degrees
+            are equal, so that a view does.
+        padding: [B, D, 1] bool, or ``None``.
     """
 
-    edges: Tensor
+    edges: int
+    nodes: int
+    index: Tensor | None
     padding: Tensor | None
 
 
 class _Plan(NamedTuple):
-    """The nodes by degree; ``isolated`` of them come first and are in no block. ``place`` [N] is where a node is."""
+    """The nodes by degree; ``isolated`` of them come first and are in no block.
+
+    Args:
+        isolated: Nodes without incoming edges.
+        blocks: The others.
+        edges: [E] long, caller's edge of every place in the order of the blocks.
+        place: [N] long, where a node is.
+    """
 
     isolated: int
     blocks: list[_Block]
+    edges: Tensor
     place: Tensor
 
 
@@ -53,19 +67,26 @@ def outer_aggregate(x: Tensor, factors: Tensor, weight: Tensor, adj: CSR) -> Ten
         * **output:** [N, d']
     """
     plan = adj.memo("outer blocks", lambda: _plan(adj))
-    sources = gather_source(x, adj)
+    # One permutation and one cut, so that the gradient is one concatenation, whatever the number of blocks.
+    sources, factors = gather_source(x, adj).index_select(0, plan.edges), factors.index_select(0, plan.edges)
     parts = []
     if plan.isolated or not plan.blocks:
         # An empty sum is 0, and a function of the inputs all the same.
         nothing = (factors[:0].t() @ sources[:0]).reshape(1, -1) @ weight
         parts.append(nothing.expand(plan.isolated, -1))
-    for edges, padding in plan.blocks:
-        index = edges.reshape(-1)
-        left = factors.index_select(0, index).view(*edges.shape, factors.size(1))
-        right = sources.index_select(0, index).view(*edges.shape, sources.size(1))
-        left = left if padding is None else left.masked_fill(padding, 0)
+    sizes = [block.edges for block in plan.blocks]
+    for block, left, right in zip(plan.blocks, factors.split(sizes), sources.split(sizes), strict=True):
+        left, right = _dense(left, block), _dense(right, block)
+        left = left if block.padding is None else left.masked_fill(block.padding, 0)
         parts.append(torch.bmm(left.transpose(1, 2), right).flatten(1) @ weight)
     return torch.cat(parts).index_select(0, plan.place)
+
+
+def _dense(rows: Tensor, block: _Block) -> Tensor:
+    """[B, D, ...] rows of every node of a block."""
+    if block.index is not None:
+        rows = rows.index_select(0, block.index.reshape(-1))
+    return rows.reshape(block.nodes, -1, rows.size(1))
 
 
 @torch.compiler.disable
@@ -77,17 +98,20 @@ def _plan(adj: CSR) -> _Plan:
             hint="set model.capture=false, or factored=false of the edge network",
         )
     degree, order = torch.sort(adj.degree.long(), stable=True)
-    rows = torch.arange(degree.numel() + 1)
-    width = degree.cpu()
-    isolated = int((width == 0).sum())
+    begins = torch.nn.functional.pad(degree.cumsum(0), (1, 0))
+    slots = adj.ptr[:-1].long()[order].repeat_interleave(degree, output_size=adj.num_edges)
+    slots = slots + ragged_arange(degree, adj.num_edges)
+    width, starts = degree.tolist(), begins.tolist()
+    isolated = bisect_right(width, 0)
     blocks = []
-    for first, last in size_buckets(rows, width, _CELLS, growth=1.25):
+    for first, last in size_buckets(torch.arange(len(width) + 1), degree.cpu(), _CELLS, growth=1.25):
         if last <= isolated:
             continue
-        size = int(width[last - 1])
-        place = torch.arange(size, device=degree.device)
-        padding = place >= degree[first:last, None]
-        slots = (adj.ptr[order[first:last], None].long() + place).masked_fill(padding, 0)
-        edges = slots if adj.eid is None else adj.eid[slots].long()
-        blocks.append(_Block(edges, padding.unsqueeze(-1) if int(width[first]) < size else None))
-    return _Plan(isolated, blocks, order.argsort())
+        index = padding = None
+        if width[first] < width[last - 1]:
+            place = torch.arange(width[last - 1], device=degree.device)
+            padding = place >= degree[first:last, None]
+            index = (begins[first:last, None] - starts[first] + place).masked_fill(padding, 0)
+            padding = padding.unsqueeze(-1)
+        blocks.append(_Block(starts[last] - starts[first], last - first, index, padding))
+    return _Plan(isolated, blocks, slots if adj.eid is None else adj.eid.long()[slots], order.argsort())
