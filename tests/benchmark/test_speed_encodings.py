@@ -46,7 +46,8 @@ def test_one_thread_for_a_while():
     assert torch.get_num_threads() == before
 
 
-def test_command(tmp_path, capsys):
+def test_command(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(encodings, "_TURN", 0.0)
     options = ["--rounds", "1", "--graphs", "6", "--dataset", "", "--json", str(tmp_path / "figures.json")]
     assert encodings.main(options) == 0
     rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
