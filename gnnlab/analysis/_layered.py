@@ -20,6 +20,7 @@ from gnnlab.ops import CSR, ragged_arange, segment_reduce
 __all__ = ["Layered", "PrivateSources"]
 
 _MAX_EDGES = 2**26
+_TRIALS = 4
 _EDGES = {"edge": edges_of, "pair": pairs_of}
 
 
@@ -165,16 +166,24 @@ def _heard_by_sources(adj: CSR, source: Tensor) -> tuple[Tensor, Tensor]:
 
 def _faithful(layer: nn.Module, like: Tensor, edges: Edges, tried: dict[bool, PrivateSources]) -> PrivateSources:
     """The smallest graph of private sources on which the layer gives what it gives on the graph itself."""
-    x = torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
     source = edges.adj.edge_index[0] if edges.edge_index is None else edges.edge_index[0]
-    expected, known = layer(x, edges)[0], torch.cat([x, x[source]])
-    tolerance = 1e-4 * max(1.0, float(expected.abs().max())) if expected.numel() else 0.0
+    generator, trials = torch.Generator().manual_seed(0), []
+    for _ in range(_TRIALS):
+        x = torch.randn(like.shape, generator=generator).to(like)
+        # Both signs, as a rectifier hides what is negative.
+        trials += [(torch.cat([y, y[source]]), layer(y, edges)[0]) for y in (x, -x)]
     for with_edges in (False, True):
         if with_edges not in tried:
-            tried[with_edges] = PrivateSources.of(edges, x.size(0), with_edges)
-        if torch.allclose(tried[with_edges].apply(layer, known, edges.attr)[0], expected, atol=tolerance):
-            return tried[with_edges]
+            tried[with_edges] = PrivateSources.of(edges, like.size(0), with_edges)
+        graph = tried[with_edges]
+        if all(_close(graph.apply(layer, known, edges.attr)[0], expected) for known, expected in trials):
+            return graph
     raise _refusal(f"{type(layer.conv).__name__}, or what follows it, reads more than a node and its neighbours")
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    tolerance = 1e-4 * max(1.0, float(expected.abs().max())) if expected.numel() else 0.0
+    return torch.allclose(found, expected, atol=tolerance)
 
 
 def _check(model: Any) -> None:
