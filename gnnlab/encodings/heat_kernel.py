@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
-from gnnlab.encodings._pairs import PairEncoding
+from gnnlab.encodings._laplacian_function import LaplacianFunctionPE
 from gnnlab.errors import ConfigError, nearest
-from gnnlab.graph import laplacian_kernel
-from gnnlab.transform import graph_ptr
 
 __all__ = ["HeatKernelPE"]
 
 
 @dataclass(frozen=True, repr=False)
-class HeatKernelPE(PairEncoding):
+class HeatKernelPE(LaplacianFunctionPE):
     r"""Heat kernel: how much of the heat of a node is left there after some time.
 
     The heat kernel diagonal of "Recipe for a General, Powerful, Scalable Graph Transformer" (Rampášek et al., NeurIPS
@@ -27,8 +24,9 @@ class HeatKernelPE(PairEncoding):
     .. math::
         p_v = \big[t^{d/2} \, (e^{-t L})_{vv}\big]_{t = t_1, \dots, t_k}
 
-    and, where ``pairs`` are chosen, the entries :math:`(e^{-tL})_{uv}`. At t = 0 that is 1, and over the nodes it sums
-    to :math:`\sum_i e^{-t \lambda_i}`. The Laplacian is that of the symmetric graph without self-loops, with the
+    and, where ``pairs`` (u, v) are chosen, the entries :math:`(e^{-tL})_{vu}` (as in :class:`gnnlab.encodings.RRWP`;
+    which end comes first matters to ``"rw"`` alone). At t = 0 :math:`p_v` is 1, and over the nodes it sums to
+    :math:`\sum_i e^{-t \lambda_i}`. The Laplacian is that of the symmetric graph without self-loops, with the
     weights in ``edge_weight`` if there are any; an isolated node keeps all its heat, 1 at any time. The code
     published with the paper leaves the zero eigenvalues out (``include_trivial=False``), which lowers every
     value by one over the nodes of the component.
@@ -70,12 +68,8 @@ class HeatKernelPE(PairEncoding):
     space_dim: float = 0.0
     include_trivial: bool = True
     name: str = "hk"
-    probes: int | None = None
-    seed: int = 0
-    dense_limit: int = 3000
-    pairs: str | None = field(default=None, kw_only=True)
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: pairs of "rw" by their second node, as all other encodings
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,43 +84,19 @@ class HeatKernelPE(PairEncoding):
                 where="HeatKernelPE",
                 hint=nearest(str(self.normalization), ["None", "sym", "rw"]),
             )
-        if self.probes is not None and self.probes < 1:
-            raise ConfigError(f"probes must be at least 1, got {self.probes}", where="HeatKernelPE")
-
-    @property
-    def equivariance(self) -> str:
-        """Signs are hashed from the numbers of the nodes."""
-        return "exact" if self.probes is None else "up to ties"
 
     @property
     def pair_channels(self) -> int:
         return len(self.times)
 
     def forward(self, data: Data) -> Data:
-        edge_index, ptr, weight = data.edge_index, graph_ptr(data), data.get("edge_weight")
-        times = torch.tensor(self.times, dtype=torch.float64, device=ptr.device)
-
-        nodes = torch.arange(data.num_nodes, device=ptr.device).expand(2, -1)
-
-        def encode(pairs: Tensor) -> Tensor:
-            # Nodes come along with the pairs, so that every graph is decomposed once.
-            values = laplacian_kernel(
-                edge_index,
-                ptr,
-                lambda eigenvalues: torch.exp(-eigenvalues[..., None] * times),
-                torch.cat([nodes, pairs], 1),
-                self.normalization,
-                weight,
-                trivial=self.include_trivial,
-                probes=self.probes,
-                seed=self.seed,
-                dense_limit=self.dense_limit,
-            )
-            values *= times.pow(self.space_dim / 2)
-            data[f"pe_{self.name}"] = values[: nodes.size(1)].float()
-            return values[nodes.size(1) :]
-
-        if self.pairs is None:
-            encode(nodes[:, :0])
-        self.write_pairs(data, self.name, encode)
+        times = torch.tensor(self.times, dtype=torch.float64, device=data.edge_index.device)
+        self.write(
+            data,
+            self.name,
+            lambda eigenvalues: torch.exp(-eigenvalues[..., None] * times),
+            times.pow(self.space_dim / 2),
+            normalization=self.normalization,
+            trivial=self.include_trivial,
+        )
         return data

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
-from gnnlab.encodings._pairs import PairEncoding
+from gnnlab.encodings._laplacian_function import LaplacianFunctionPE
 from gnnlab.errors import ConfigError
-from gnnlab.graph import laplacian_kernel
-from gnnlab.transform import graph_ptr
 
 __all__ = ["PersonalizedPageRankPE"]
 
 
 @dataclass(frozen=True, repr=False)
-class PersonalizedPageRankPE(PairEncoding):
+class PersonalizedPageRankPE(LaplacianFunctionPE):
     r"""Personalised PageRank of a node in its own eyes, and of the nodes of a pair in each other's.
 
     .. math::
@@ -64,10 +61,6 @@ class PersonalizedPageRankPE(PairEncoding):
     alphas: tuple[float, ...] = (0.1, 0.15, 0.2)
     loop_weight: float = 0.0
     name: str = "ppr"
-    probes: int | None = None
-    seed: int = 0
-    dense_limit: int = 3000
-    pairs: str | None = field(default=None, kw_only=True)
 
     version: ClassVar[int] = 1
 
@@ -79,42 +72,18 @@ class PersonalizedPageRankPE(PairEncoding):
             raise ConfigError(f"alphas must be some numbers above 0 and at most 1, got {self.alphas}", where=where)
         if self.loop_weight < 0:
             raise ConfigError(f"loop_weight must be at least 0, got {self.loop_weight}", where=where)
-        if self.probes is not None and self.probes < 1:
-            raise ConfigError(f"probes must be at least 1, got {self.probes}", where=where)
-
-    @property
-    def equivariance(self) -> str:
-        """Signs are hashed from the numbers of the nodes."""
-        return "exact" if self.probes is None else "up to ties"
 
     @property
     def pair_channels(self) -> int:
         return len(self.alphas)
 
     def forward(self, data: Data) -> Data:
-        edge_index, ptr, weight = data.edge_index, graph_ptr(data), data.get("edge_weight")
-        alphas = torch.tensor(self.alphas, dtype=torch.float64, device=ptr.device)
-
-        nodes = torch.arange(data.num_nodes, device=ptr.device).expand(2, -1)
-
-        def encode(pairs: Tensor) -> Tensor:
-            # Nodes come along with the pairs, so that every graph is decomposed once.
-            values = laplacian_kernel(
-                edge_index,
-                ptr,
-                lambda eigenvalues: alphas / (alphas + (1 - alphas) * eigenvalues[..., None]),
-                torch.cat([nodes, pairs.flip(0)], 1),
-                "rw",
-                weight,
-                loop_weight=self.loop_weight,
-                probes=self.probes,
-                seed=self.seed,
-                dense_limit=self.dense_limit,
-            )
-            data[f"pe_{self.name}"] = values[: nodes.size(1)].float()
-            return values[nodes.size(1) :]
-
-        if self.pairs is None:
-            encode(nodes[:, :0])
-        self.write_pairs(data, self.name, encode)
+        alphas = torch.tensor(self.alphas, dtype=torch.float64, device=data.edge_index.device)
+        self.write(
+            data,
+            self.name,
+            lambda eigenvalues: alphas / (alphas + (1 - alphas) * eigenvalues[..., None]),
+            normalization="rw",
+            loop_weight=self.loop_weight,
+        )
         return data

@@ -16,6 +16,7 @@ import gnnlab.encodings
 from gnnlab.cli.lightning import GnnlabCLI
 from gnnlab.data import GraphStore, load
 from gnnlab.encodings._pairs import PairEncoding
+from gnnlab.errors import ConfigError
 from gnnlab.testing import check_transform
 from gnnlab.testing._transform_views import batch_views, view
 from gnnlab.transform import Transform
@@ -140,6 +141,17 @@ def test_from_the_command_line_cached_by_content(
     assert len(built) == len(set(built)) == 2
 
 
+def changes(value: object) -> object:
+    """Another value of the same kind; ``None`` where none is known that would be valid."""
+    others = {
+        bool: lambda v: not v,
+        int: lambda v: v + 1,
+        float: lambda v: v / 2 if v else 0.5,
+        tuple: lambda v: v[:-1],
+    }
+    return others[type(value)](value) if type(value) in others else None
+
+
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_setting_changes_the_key(kind: type[Transform]) -> None:
     encode = kind()
@@ -147,3 +159,14 @@ def test_every_setting_changes_the_key(kind: type[Transform]) -> None:
     other = dataclasses.replace(encode, name="another")
     assert other.key() != encode.key()
     assert not set(written(other(molecules()[-1]))) & set(written(encode(molecules()[-1])))
+    keys = {encode.key(), other.key()}
+    settings = {field.name: changes(getattr(encode, field.name)) for field in dataclasses.fields(encode)}
+    for name, value in settings.items():
+        if value is None:
+            continue
+        try:
+            changed = dataclasses.replace(encode, **{name: value})
+        except ConfigError:
+            continue  # fits no other setting than the one it has
+        assert changed.key() not in keys, name
+        keys.add(changed.key())
