@@ -6,10 +6,12 @@ import json
 
 import pytest
 import torch
+from torch_geometric.data import Batch, Data
 
 from gnnlab.benchmark.speed import _reference_encodings as reference
 from gnnlab.benchmark.speed import encodings
 from gnnlab.benchmark.speed.measure import in_one_thread
+from gnnlab.encodings import LaplacianPE
 from gnnlab.errors import GnnlabError
 
 SQUARE = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])
@@ -54,3 +56,15 @@ def test_command(monkeypatch, tmp_path, capsys):
     assert len(rows) == 2 * len(encodings._ROWS)
     assert [row["goal"] for row in rows if "random walks" in row["what"]] == [8, 7]
     assert "cycles of 3 to 6 nodes" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_eigenvectors_agree_if_they_span_the_same_spaces():
+    square = Data(edge_index=SQUARE, num_nodes=4)  # eigenvalues 0, 1, 1, 2
+    encoded = LaplacianPE(3, normalization="sym", include_trivial=False)(Batch.from_data_list([square, square]))
+    same, vectors = encodings._same_spaces(encoded), encoded.pe_lap
+    turned = vectors.clone()
+    turned[:, :2] = vectors[:, :2] @ torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    turned[:, 2] *= -1
+    assert same(vectors, turned)
+    assert not same(vectors, turned.flip(1))
+    assert not same(vectors, torch.cat([turned[:4], turned[:4].roll(1, 0)]).cumsum(0))
