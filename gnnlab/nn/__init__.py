@@ -65,6 +65,7 @@ from gnnlab.nn.models import (
     LayerActions,
     PathNN,
 )
+from gnnlab.nn.node_product import NodeProduct
 from gnnlab.nn.norm import BatchNorm, real_rows
 from gnnlab.nn.pooling import global_pool
 from gnnlab.nn.repeated_head import RepeatedHead
@@ -72,6 +73,7 @@ from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "NodeProduct",
     "MLPEncoder",
     "PathConv",
     "PathNN",

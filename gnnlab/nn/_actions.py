@@ -16,7 +16,8 @@ from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
 from gnnlab.nn._reset import reset
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.linear import Linear
-from gnnlab.ops import CSR, gather_source, gather_target
+from gnnlab.nn.node_product import NodeProduct
+from gnnlab.ops import CSR
 from gnnlab.ops._debug import free_to_look
 
 __all__ = ["ActionForm", "ActionNetwork", "ConvFactories", "Decision", "Evaluation", "check_choice"]
@@ -39,7 +40,12 @@ class Decision(NamedTuple):
 
     def weight(self, adj: CSR) -> Tensor:
         """[E], what is left of every edge: 1 if its source broadcasts and its target listens."""
-        return gather_source(self.broadcast, adj) * gather_target(self.listen, adj)
+        return self.product.dense(adj)
+
+    @property
+    def product(self) -> NodeProduct:
+        """The same, as factors of the nodes."""
+        return NodeProduct(self.broadcast, self.listen)
 
     @property
     def action(self) -> Tensor:

@@ -16,7 +16,8 @@ from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
 from gnnlab.nn._reset import reset
 from gnnlab.nn.conv.gat_conv import GATConv
 from gnnlab.nn.edge_table import EdgeTable
-from gnnlab.ops import CSR, aggregate_edges, attention_aggregate, dropout, gather_target
+from gnnlab.nn.node_product import NodeProduct
+from gnnlab.ops import CSR, aggregate, aggregate_edges, attention_aggregate, dropout, gather_target
 
 __all__ = ["Aggregate", "Environment"]
 
@@ -38,7 +39,8 @@ class Environment(nn.Module):
 
     Shapes:
         * **x:** [N, channels]
-        * **active:** [E], 0 or 1, or probabilities
+        * **active:** [E], 0 or 1, or probabilities; or a :class:`gnnlab.nn.NodeProduct`, which stays one where the
+          convolution reads it and edges have no weights of their own
         * **output:** node states, and the edge states
 
     Raises:
@@ -73,20 +75,30 @@ class Environment(nn.Module):
     def reset_parameters(self) -> None:
         reset(self.conv)
 
-    def forward(self, x: Tensor, edges: Edges, active: Tensor) -> _States:
+    def forward(self, x: Tensor, edges: Edges, active: Tensor | NodeProduct) -> _States:
+        factored = getattr(self.conv, "reads_node_products", False) and edges.weight is None
+        if isinstance(active, NodeProduct) and not factored:
+            active = active.dense(edges.adj)
         return self.way(self, x, edges, active)
 
 
-def _plain(of: Environment, x: Tensor, edges: Edges, active: Tensor) -> _States:
+def _plain(of: Environment, x: Tensor, edges: Edges, active: Tensor | NodeProduct) -> _States:
     weight = active if edges.weight is None else edges.weight * active
     return propagate(of.conv, of.accepted, x, replace(edges, weight=weight))
 
 
-def _averaged(of: Environment, x: Tensor, edges: Edges, active: Tensor) -> _States:
+def _averaged(of: Environment, x: Tensor, edges: Edges, active: Tensor | NodeProduct) -> _States:
     """A mean over all edges becomes one over the active ones if each of them counts more."""
-    total = aggregate_edges(active, edges.adj, x.size(0))
-    factor = edges.adj.degree.to(active.dtype) / torch.where(total > 0, total, 1)
+    if isinstance(active, NodeProduct):
+        factor = _emphasis(active.target * aggregate(active.source, edges.adj), edges.adj)
+        return _plain(of, x, edges, NodeProduct(active.source, active.target * factor))
+    factor = _emphasis(aggregate_edges(active, edges.adj, x.size(0)), edges.adj)
     return _plain(of, x, edges, active * gather_target(factor, edges.adj))
+
+
+def _emphasis(total: Tensor, adj: CSR) -> Tensor:
+    """[N] number of edges over the weight of the active ones."""
+    return adj.degree.to(total.dtype) / torch.where(total > 0, total, 1)
 
 
 def _attention(of: Environment, x: Tensor, edges: Edges, active: Tensor) -> _States:

@@ -39,6 +39,7 @@ from gnnlab.nn import (
     GINConv,
     GINEConv,
     MLPHead,
+    NodeProduct,
     RelationalConv,
     RepeatedHead,
     SAGEConv,
@@ -241,6 +242,41 @@ def test_edges_that_are_not_active_are_no_edges(name):
         part = Edges(CSR.from_edge_index(index[:, keep], 15), index[:, keep], None, kept)
         out = environment(x, everything, active)[0]
         torch.testing.assert_close(out, propagate(conv, accepted_arguments(conv), x, part)[0])
+
+
+FACTORED = [SUM, SumMeanConv, GCNConv, partial(GCNConv, add_self_loops=False), GINConv, SAGEConv,
+            partial(SAGEConv, reduce="sum"), partial(GCNConv, update=MLP)]  # fmt: skip
+
+
+@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("aggregate", ["active", "full"])
+@pytest.mark.parametrize("conv", [*FACTORED, partial(SAGEConv, reduce="max"), GINEConv, GATConv, GraphConv])
+def test_factors_of_nodes_are_weights_of_edges(conv, aggregate, hard):
+    """Values and all gradients, on a graph with loops and double edges."""
+    torch.manual_seed(4)
+    if aggregate == "active" and getattr(conv, "keywords", {}).get("reduce") == "max":
+        aggregate = "full"
+    environment, data = Environment(conv(6, 6).double(), 6, aggregate), random_graph(15, seed=3)
+    index = torch.cat([data.edge_index, torch.tensor([[2, 3, 3, 4], [2, 3, 3, 5]]), data.edge_index[:, :3]], 1)
+    edges = Edges(CSR.from_edge_index(index, 15), index)
+    x = torch.randn(15, 6).double().requires_grad_()
+    factors = [torch.rand(15).double() for _ in range(2)]
+    product = NodeProduct(*((f.gt(0.4).double() if hard else f).requires_grad_() for f in factors))
+    inputs, probe = [x, *product, *environment.parameters()], torch.randn(15, 6).double()
+    found = environment(x, edges, product)[0]
+    expected = environment(x, edges, product.dense(edges.adj))[0]
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    grads = [torch.autograd.grad((out * probe).sum(), inputs) for out in (found, expected)]
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("conv", FACTORED)
+def test_plain_sums_never_see_an_edge_weight(conv, monkeypatch):
+    environment, data = Environment(conv(6, 6), 6), random_graph(9)
+    monkeypatch.setattr(NodeProduct, "dense", None)
+    edges = Edges(CSR.from_edge_index(data.edge_index, 9), data.edge_index)
+    assert environment(torch.randn(9, 6), edges, decision([S, L, B] * 3).product)[0].isfinite().all()
 
 
 def test_gradient_of_active_edges():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gnnlab.errors import GraphError
 from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.encoders.categorical import CategoricalEncoder
+from gnnlab.nn.node_product import NodeProduct
 from gnnlab.ops import (
     CSR,
     aggregate,
@@ -20,8 +21,9 @@ from gnnlab.ops import (
     scatter_reduce,
     segment_reduce,
 )
+from gnnlab.typing import Reduce
 
-__all__ = ["check_edge_width", "encoded", "gated_messages", "relu_messages", "symmetric_norm"]
+__all__ = ["check_edge_width", "encoded", "gated_messages", "relu_messages", "symmetric_norm", "weighted_aggregate"]
 
 
 def check_edge_width(edge_attr: Tensor | EdgeTable, channels: int, conv: str) -> None:
@@ -69,9 +71,19 @@ def gated_messages(
     return weighted / (total + 1e-6), logits
 
 
+def weighted_aggregate(x: Tensor, adj: CSR, edge_weight: Tensor | NodeProduct | None, reduce: Reduce = "sum") -> Tensor:
+    """:func:`gnnlab.ops.aggregate`, which scales nodes where weights are products of them."""
+    if not isinstance(edge_weight, NodeProduct):
+        return aggregate(x, adj, reduce, edge_weight=edge_weight)
+    if reduce not in ("sum", "mean"):
+        return aggregate(x, adj, reduce, edge_weight=edge_weight.dense(adj))
+    source, target = (factor.unsqueeze(-1).to(x.dtype) for factor in edge_weight)
+    return target * aggregate(source * x, adj, reduce)
+
+
 def symmetric_norm(
-    adj: CSR, edge_weight: Tensor | None, add_self_loops: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor | None]:
+    adj: CSR, edge_weight: Tensor | NodeProduct | None, add_self_loops: bool, dtype: torch.dtype
+) -> tuple[Tensor | NodeProduct, Tensor | None]:
     r"""Entries of :math:`\hat D^{-1/2} \hat A \hat D^{-1/2}` without building a self-loop.
 
     With ``add_self_loops`` every node has exactly one loop, of weight 1 or, if loops are among the edges
@@ -79,9 +91,11 @@ def symmetric_norm(
     that loop and the ones the edges already hold.
 
     Returns:
-        [E] coefficient of every edge (caller's order), and [N] coefficient of x_v itself (``None`` without
-        self-loops).
+        [E] coefficient of every edge (caller's order), a :class:`NodeProduct` if the weights are one, and [N]
+        coefficient of x_v itself (``None`` without self-loops).
     """
+    if isinstance(edge_weight, NodeProduct):
+        return _normalised_product(adj, edge_weight, add_self_loops, dtype)
     if edge_weight is None:
         return adj.memo(
             ("symmetric_norm", add_self_loops, dtype), lambda: _normalised(adj, None, add_self_loops, dtype)
@@ -98,14 +112,34 @@ def _normalised(
     missing = _missing_loops(adj, weight, exact) if add_self_loops else None
     if missing is not None:
         degree = degree + missing
-
-    connected = degree > 0
-    scale = torch.where(connected, torch.where(connected, degree, 1).rsqrt(), 0)
+    scale = _inverse_root(degree)
     coefficient = gather(scale, adj.src) * gather(scale, adj.rows)
     if weight is not None:
         coefficient = coefficient * weight
     root = None if missing is None else (missing * scale * scale).to(dtype)
     return _to_edges(coefficient, adj).to(dtype), root
+
+
+def _normalised_product(
+    adj: CSR, weight: NodeProduct, add_self_loops: bool, dtype: torch.dtype
+) -> tuple[NodeProduct, Tensor | None]:
+    exact = torch.promote_types(dtype, torch.float32)
+    source, target = (factor.to(exact) for factor in weight)
+    degree, missing = target * aggregate(source, adj), None
+    if add_self_loops:
+        count = adj.memo(("loops", exact), lambda: _loops(adj, exact))
+        loop = source * target
+        missing = torch.where(count > 0, loop, 1) - count * loop
+        degree = degree + missing
+    scale = _inverse_root(degree)
+    root = None if missing is None else (missing * scale * scale).to(dtype)
+    return NodeProduct((source * scale).to(dtype), (target * scale).to(dtype)), root
+
+
+def _inverse_root(degree: Tensor) -> Tensor:
+    """Degree to the power of -1/2, 0 (with gradient 0) where nothing arrives."""
+    connected = degree > 0
+    return torch.where(connected, torch.where(connected, degree, 1).rsqrt(), 0)
 
 
 def _to_slots(values: Tensor, adj: CSR) -> Tensor:
@@ -120,9 +154,13 @@ def _to_edges(values: Tensor, adj: CSR) -> Tensor:
 
 def _missing_loops(adj: CSR, weight: Tensor | None, dtype: torch.dtype) -> Tensor:
     """[N] weight of the one loop a node shall have, minus the weight of the loops it has."""
-    is_loop = (adj.src == adj.rows).to(dtype)
-    count = segment_reduce(is_loop, adj.ptr, "sum")
+    count = _loops(adj, dtype)
     if weight is None:
         return 1 - count
-    total = segment_reduce(is_loop * weight, adj.ptr, "sum")
+    total = segment_reduce((adj.src == adj.rows).to(dtype) * weight, adj.ptr, "sum")
     return torch.where(count > 0, total / count.clamp(min=1), 1) - total
+
+
+def _loops(adj: CSR, dtype: torch.dtype) -> Tensor:
+    """[N] number of loops of every node."""
+    return segment_reduce((adj.src == adj.rows).to(dtype), adj.ptr, "sum")

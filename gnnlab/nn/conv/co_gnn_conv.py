@@ -106,7 +106,7 @@ class CoGNNConv(nn.Module):
         degree: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         edges = self._edges(x, adj, edge_attr, edge_weight, edge_type, ptr, degree)
-        out, known = self.environment(x, edges, self._decide(x, edges).weight(edges.adj))
+        out, known = self.environment(x, edges, self._decide(x, edges).product)
         return out if known is edge_attr else (out, known)
 
     def decide(self, x: Tensor, adj: Adjacency, **known: Tensor) -> Decision:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
-from gnnlab.nn.conv._edges import symmetric_norm
+from gnnlab.nn.conv._edges import symmetric_norm, weighted_aggregate
 from gnnlab.nn.linear import Linear
-from gnnlab.ops import CSR, aggregate, as_csr
+from gnnlab.nn.node_product import NodeProduct
+from gnnlab.ops import CSR, as_csr
 from gnnlab.typing import Adjacency
 
 __all__ = ["GCNConv"]
@@ -38,7 +39,7 @@ class GCNConv(nn.Module):
         * **x:** [N, in_channels]
         * **adj:** CSR, or edge_index [2, E]
         * **edge_attr:** ignored
-        * **edge_weight:** [E]
+        * **edge_weight:** [E], or a :class:`gnnlab.nn.NodeProduct`
         * **output:** [N, out_channels]
 
     Example:
@@ -46,6 +47,8 @@ class GCNConv(nn.Module):
         >>> conv(torch.randn(4, 3), torch.tensor([[0, 1, 2], [1, 0, 3]])).shape
         torch.Size([4, 8])
     """
+
+    reads_node_products = True
 
     def __init__(
         self,
@@ -71,7 +74,11 @@ class GCNConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(
-        self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
+        self,
+        x: Tensor,
+        adj: Adjacency,
+        edge_attr: Tensor | None = None,
+        edge_weight: Tensor | NodeProduct | None = None,
     ) -> Tensor:
         adj = as_csr(adj, x.size(0))
         if self.update is not None:
@@ -83,9 +90,9 @@ class GCNConv(nn.Module):
             out = self.lin(self._propagate(x, adj, edge_weight))
         return out if self.bias is None else out + self.bias
 
-    def _propagate(self, x: Tensor, adj: CSR, edge_weight: Tensor | None) -> Tensor:
+    def _propagate(self, x: Tensor, adj: CSR, edge_weight: Tensor | NodeProduct | None) -> Tensor:
         coefficient, root = symmetric_norm(adj, edge_weight, self.add_self_loops, x.dtype)
-        out = aggregate(x, adj, edge_weight=coefficient)
+        out = weighted_aggregate(x, adj, coefficient)
         return out if root is None else torch.addcmul(out, root.unsqueeze(-1), x)
 
     def extra_repr(self) -> str:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.conv._edges import weighted_aggregate
 from gnnlab.nn.mlp import MLP
-from gnnlab.ops import aggregate, as_csr
+from gnnlab.nn.node_product import NodeProduct
+from gnnlab.ops import as_csr
 from gnnlab.typing import Adjacency
 
 __all__ = ["GINConv"]
@@ -32,7 +34,7 @@ class GINConv(nn.Module):
         * **x:** [N, in_channels]
         * **adj:** CSR, or edge_index [2, E]
         * **edge_attr:** ignored
-        * **edge_weight:** [E], 1 if missing
+        * **edge_weight:** [E], or a :class:`gnnlab.nn.NodeProduct`; 1 if missing
         * **output:** [N, out_channels]
 
     Example:
@@ -40,6 +42,8 @@ class GINConv(nn.Module):
         >>> conv(torch.randn(4, 3), torch.tensor([[0, 1, 2], [1, 0, 3]])).shape
         torch.Size([4, 8])
     """
+
+    reads_node_products = True
 
     def __init__(
         self,
@@ -61,10 +65,14 @@ class GINConv(nn.Module):
             nn.init.constant_(self.eps, self.initial_eps)
 
     def forward(
-        self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
+        self,
+        x: Tensor,
+        adj: Adjacency,
+        edge_attr: Tensor | None = None,
+        edge_weight: Tensor | NodeProduct | None = None,
     ) -> Tensor:
         adj = as_csr(adj, x.size(0))
-        return self.update((1 + self.eps) * x + aggregate(x, adj, edge_weight=edge_weight))
+        return self.update((1 + self.eps) * x + weighted_aggregate(x, adj, edge_weight))
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, eps={self.initial_eps}, train_eps={self.train_eps}"

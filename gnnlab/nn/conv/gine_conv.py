@@ -54,6 +54,7 @@ class GINEConv(GINConv):
     """
 
     reads_edge_tables = True
+    reads_node_products = False
 
     def __init__(
         self,

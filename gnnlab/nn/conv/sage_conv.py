@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.nn._reset import reset
+from gnnlab.nn.conv._edges import weighted_aggregate
 from gnnlab.nn.linear import Linear
-from gnnlab.ops import aggregate, as_csr
+from gnnlab.nn.node_product import NodeProduct
+from gnnlab.ops import as_csr
 from gnnlab.typing import Adjacency, Reduce
 
 __all__ = ["SAGEConv"]
@@ -36,7 +38,7 @@ class SAGEConv(nn.Module):
         * **x:** [N, in_channels]
         * **adj:** CSR, or edge_index [2, E]
         * **edge_attr:** ignored
-        * **edge_weight:** [E], multiplies the messages; 1 if missing
+        * **edge_weight:** [E], or a :class:`gnnlab.nn.NodeProduct`; multiplies the messages, 1 if missing
         * **output:** [N, out_channels]
 
     Example:
@@ -44,6 +46,8 @@ class SAGEConv(nn.Module):
         >>> conv(torch.randn(4, 3), torch.tensor([[0, 1, 2], [1, 0, 3]])).shape
         torch.Size([4, 8])
     """
+
+    reads_node_products = True
 
     def __init__(
         self,
@@ -64,9 +68,13 @@ class SAGEConv(nn.Module):
             reset(module)
 
     def forward(
-        self, x: Tensor, adj: Adjacency, edge_attr: Tensor | None = None, edge_weight: Tensor | None = None
+        self,
+        x: Tensor,
+        adj: Adjacency,
+        edge_attr: Tensor | None = None,
+        edge_weight: Tensor | NodeProduct | None = None,
     ) -> Tensor:
-        neighbours = aggregate(x, as_csr(adj, x.size(0)), self.reduce, edge_weight=edge_weight)
+        neighbours = weighted_aggregate(x, as_csr(adj, x.size(0)), edge_weight, self.reduce)
         if self.update is not None:
             return self.update(torch.cat([x, neighbours], dim=-1))
         return self.lin(neighbours) + self.lin_root(x)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gnnlab.errors import ConfigError, nearest
-from gnnlab.nn.conv._edges import check_edge_width
+from gnnlab.nn.conv._edges import check_edge_width, weighted_aggregate
 from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.linear import Linear
+from gnnlab.nn.node_product import NodeProduct
 from gnnlab.ops import CSR, aggregate, aggregate_edges, as_csr, linear
 from gnnlab.typing import Adjacency
 
@@ -39,7 +40,7 @@ class SumMeanConv(nn.Module):
         * **x:** [N, in_channels]
         * **adj:** CSR, or edge_index [2, E]
         * **edge_attr:** [E, in_channels] or an :class:`gnnlab.nn.EdgeTable` of that width; 0 if missing
-        * **edge_weight:** [E], 1 if missing
+        * **edge_weight:** [E], or a :class:`gnnlab.nn.NodeProduct`; 1 if missing
         * **output:** [N, out_channels]
 
     Raises:
@@ -53,6 +54,7 @@ class SumMeanConv(nn.Module):
     """
 
     reads_edge_tables = True
+    reads_node_products = True
 
     def __init__(
         self, in_channels: int, out_channels: int, reduce: Literal["mean", "sum"] = "mean", bias: bool = True
@@ -71,7 +73,7 @@ class SumMeanConv(nn.Module):
         x: Tensor,
         adj: Adjacency,
         edge_attr: Tensor | EdgeTable | None = None,
-        edge_weight: Tensor | None = None,
+        edge_weight: Tensor | NodeProduct | None = None,
     ) -> Tensor:
         adj = as_csr(adj, x.size(0))
         if edge_attr is not None:
@@ -85,9 +87,12 @@ class SumMeanConv(nn.Module):
         out = own + neighbours
         return out if self.lin.bias is None else out + self.lin.bias
 
-    def _reduced(self, x: Tensor, edge_attr: Tensor | EdgeTable | None, adj: CSR, weight: Tensor | None) -> Tensor:
+    def _reduced(
+        self, x: Tensor, edge_attr: Tensor | EdgeTable | None, adj: CSR, weight: Tensor | NodeProduct | None
+    ) -> Tensor:
         if edge_attr is None:
-            return aggregate(x, adj, self.reduce, edge_weight=weight)
+            return weighted_aggregate(x, adj, weight, self.reduce)
+        weight = weight.dense(adj) if isinstance(weight, NodeProduct) else weight
         rows = edge_attr.dense() if isinstance(edge_attr, EdgeTable) else edge_attr
         total = aggregate(x, adj, edge_weight=weight) + aggregate_edges(rows, adj, x.size(0), edge_weight=weight)
         return total if self.reduce == "sum" else total / adj.degree.clamp(min=1).unsqueeze(-1)

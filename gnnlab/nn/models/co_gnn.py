@@ -23,6 +23,7 @@ from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.models._batch import edges_of, graph_pointer
 from gnnlab.nn.models._layer import Layer
 from gnnlab.nn.models._readout import build_readout
+from gnnlab.nn.node_product import NodeProduct
 from gnnlab.typing import Reduce, TaskLevel
 
 __all__ = ["CoGNN", "LayerActions"]
@@ -213,7 +214,7 @@ class CoGNN(nn.Module):
         yield x, None
         for layer, gumbels in zip(self.layers, noise, strict=True):
             decision = self.action(x, edges, gumbels, self.evaluation)
-            x, edges = layer(x, edges, decision.weight(edges.adj))
+            x, edges = layer(x, edges, decision.product)
             yield x, decision
 
     def _noise(self, x: Tensor, edges: Edges, draw: int) -> Tensor | list[None]:
@@ -239,7 +240,7 @@ class _CooperativeLayer(Layer):
 
         super().__init__(build, channels, channels, norm_position="post", **style)
 
-    def forward(self, x: Tensor, edges: Edges, active: Tensor) -> tuple[Tensor, Edges]:
+    def forward(self, x: Tensor, edges: Edges, active: NodeProduct) -> tuple[Tensor, Edges]:
         out, edge_attr = self.conv(x, edges, active)
         return self.update(out, x), edges if edge_attr is edges.attr else replace(edges, attr=edge_attr)
 
