@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|rewiring|encodings|gpu``: measurements, printed as ratios of one run."""
+"""``gnnlab bench data|ops|train|rewiring|encodings|models|gpu``: measurements, printed as ratios of one run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _SUBJECTS = {
     "train": "training epochs",
     "rewiring": "rewirings of whole datasets against the authors' way, graph by graph",
     "encodings": "encodings of whole datasets against the usual way, graph by graph",
+    "models": "paths, path, edge and cooperative networks, and asynchronous runs against the usual way",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
 }
 
@@ -30,4 +31,17 @@ def main(argv: list[str]) -> int:
         raise ConfigError(
             f"nothing to measure called '{argv[0]}'", where="gnnlab bench", hint=nearest(argv[0], present)
         )
-    return int(import_module(f"gnnlab.benchmark.speed.{argv[0]}").main(argv[1:]) or 0)
+    run = _WITH_ANALYSIS.get(argv[0]) or import_module(f"gnnlab.benchmark.speed.{argv[0]}").main
+    return int(run(argv[1:]) or 0)
+
+
+def _models(argv: list[str]) -> int:
+    """Benchmark and analysis do not know each other, so the one is handed what it measures of the other."""
+    from gnnlab.analysis import RandomSchedule
+    from gnnlab.analysis._processes import process_of
+    from gnnlab.benchmark.speed.models import Simulation, main
+
+    return main(argv, Simulation(process_of, RandomSchedule))
+
+
+_WITH_ANALYSIS = {"models": _models}
