@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from gnnlab.errors import ConfigError
 from gnnlab.ops import CSR
+from gnnlab.testing._properties import DEGENERATE, finite, identical, name_of, require, run_checks, same
 
 __all__ = ["check_conv"]
 
@@ -115,23 +116,15 @@ def check_conv(
     if num_relations is not None and num_relations < 2:
         raise ConfigError(f"num_relations must be at least 2 (or None), got {num_relations}", where="check_conv")
     subject = _Subject(factory, in_channels, out_channels, edge_dim, num_relations)
-    for name, check in _CHECKS.items():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                check(subject)
-            except AssertionError as error:
-                raise AssertionError(f"{_name(factory)}: {name}: {error}") from error
-            except Exception as error:
-                raise AssertionError(f"{_name(factory)}: {name}: raised {error!r}") from error
+    run_checks(_CHECKS, subject, name_of(factory), seed)
 
 
 def _output_shape(subject: _Subject) -> None:
     graph = subject.graph(7, 15)
     x, edges = subject.run(subject.build(), graph)
     expected = [7, subject.out_channels]
-    _require(list(x.shape) == expected, f"expected node states {expected}, got {list(x.shape)}")
-    _require(edges is None or edges.size(0) == 15, "expected one edge state per edge")
+    require(list(x.shape) == expected, f"expected node states {expected}, got {list(x.shape)}")
+    require(edges is None or edges.size(0) == 15, "expected one edge state per edge")
 
 
 def _permutation_equivariance(subject: _Subject) -> None:
@@ -139,8 +132,8 @@ def _permutation_equivariance(subject: _Subject) -> None:
     order = torch.randperm(9)
     moved = replace(graph, x=graph.x[order], edge_index=order.argsort()[graph.edge_index])
     (x, edges), (x_moved, edges_moved) = subject.run(conv, graph), subject.run(conv, moved)
-    _same(x_moved, x[order], "renumbering the nodes changes the node states")
-    _same(edges_moved, edges, "renumbering the nodes changes the edge states")
+    same(x_moved, x[order], "renumbering the nodes changes the node states")
+    same(edges_moved, edges, "renumbering the nodes changes the edge states")
 
 
 def _edge_order(subject: _Subject) -> None:
@@ -148,8 +141,8 @@ def _edge_order(subject: _Subject) -> None:
     order = torch.randperm(25)
     moved = replace(graph, edge_index=graph.edge_index[:, order], **_edge_data(graph, lambda rows: rows[order]))
     (x, edges), (x_moved, edges_moved) = subject.run(conv, graph), subject.run(conv, moved)
-    _same(x_moved, x, "reordering the edges changes the node states")
-    _same(edges_moved, None if edges is None else edges[order], "edge states do not follow the order of edges")
+    same(x_moved, x, "reordering the edges changes the node states")
+    same(edges_moved, None if edges is None else edges[order], "edge states do not follow the order of edges")
 
 
 def _batch_equals_single(subject: _Subject) -> None:
@@ -164,7 +157,7 @@ def _batch_equals_single(subject: _Subject) -> None:
     alone = [subject.run(conv, graph) for graph in graphs]
     for part, kind in enumerate(("node", "edge")):
         single = None if together[part] is None else torch.cat([out[part] for out in alone])
-        _same(together[part], single, f"the other graphs of a batch change a graph's {kind} states")
+        same(together[part], single, f"the other graphs of a batch change a graph's {kind} states")
 
 
 def _csr_equals_edge_index(subject: _Subject) -> None:
@@ -173,7 +166,7 @@ def _csr_equals_edge_index(subject: _Subject) -> None:
         return
     plain, sparse = subject.run(conv, graph), subject.run(conv, graph, CSR.from_edge_index(graph.edge_index, 9))
     for part, kind in enumerate(("node", "edge")):
-        _same(sparse[part], plain[part], f"a CSR and its edge_index give different {kind} states")
+        same(sparse[part], plain[part], f"a CSR and its edge_index give different {kind} states")
 
 
 def _edge_types(subject: _Subject) -> None:
@@ -184,10 +177,10 @@ def _edge_types(subject: _Subject) -> None:
     adj = CSR.from_edge_index(graph.edge_index, 9) if csr else None
     other = replace(graph, edge_type=(graph.edge_type + 1) % subject.num_relations)
     before, after = (subject.run(conv, g, adj)[0] for g in (graph, other))
-    _require(not torch.allclose(before, after), "other edge types do not change the node states")
-    _same(after, subject.run(conv, other)[0], "the types of an earlier call are used again with the same adjacency")
+    require(not torch.allclose(before, after), "other edge types do not change the node states")
+    same(after, subject.run(conv, other)[0], "the types of an earlier call are used again with the same adjacency")
     graph.edge_type.copy_(other.edge_type)
-    _same(subject.run(conv, graph, adj)[0], after, "types that were changed in place are not noticed")
+    same(subject.run(conv, graph, adj)[0], after, "types that were changed in place are not noticed")
 
 
 def _gradients(subject: _Subject) -> None:
@@ -210,24 +203,16 @@ def _gradients(subject: _Subject) -> None:
 
     tensors = (*inputs.values(), *parameters.values())
     loss = sum((out * torch.randn_like(out)).sum() for out in forward(*tensors))
-    _require(loss.requires_grad, "the output does not depend on the inputs or parameters")
+    require(loss.requires_grad, "the output does not depend on the inputs or parameters")
     for name, grad in zip(names, torch.autograd.grad(loss, tensors, allow_unused=True), strict=True):
-        _require(grad is not None, f"no gradient reaches '{name}'")
-        _require(name not in inputs or bool(grad.any()), f"the gradient of '{name}' is zero")
+        require(grad is not None, f"no gradient reaches '{name}'")
+        require(name not in inputs or bool(grad.any()), f"the gradient of '{name}' is zero")
     torch.autograd.gradcheck(forward, tensors, fast_mode=True)
 
 
 def _degenerate_graphs(subject: _Subject) -> None:
     conv = subject.build()
-    cases: dict[str, tuple[int, list[tuple[int, int]]]] = {
-        "no nodes": (0, []),
-        "one node": (1, []),
-        "no edges": (4, []),
-        "only self-loops": (3, [(0, 0), (1, 1), (1, 1)]),
-        "duplicate edges": (3, [(0, 1), (0, 1), (1, 0), (0, 1)]),
-        "disconnected": (5, [(0, 1), (1, 0), (3, 4)]),
-    }
-    for name, (num_nodes, edges) in cases.items():
+    for name, (num_nodes, edges) in DEGENERATE.items():
         graph = subject.graph(num_nodes, edges)
         graph.x.requires_grad_()
         try:
@@ -236,9 +221,9 @@ def _degenerate_graphs(subject: _Subject) -> None:
         except Exception as error:
             raise AssertionError(f"{name}: raised {error!r}") from error
         for out, rows in zip(outputs, (num_nodes, len(edges)), strict=True):
-            _require(out is None or out.size(0) == rows, f"{name}: expected {rows} rows")
-            _require(_finite(out), f"{name}: the output is not finite")
-        _require(_finite(graph.x.grad), f"{name}: the gradient is not finite")
+            require(out is None or out.size(0) == rows, f"{name}: expected {rows} rows")
+            require(finite(out), f"{name}: the output is not finite")
+        require(finite(graph.x.grad), f"{name}: the gradient is not finite")
 
 
 def _inputs_unaltered(subject: _Subject) -> None:
@@ -247,19 +232,19 @@ def _inputs_unaltered(subject: _Subject) -> None:
     subject.run(conv, graph)
     subject.run(conv.train(), graph)
     for name, tensor in vars(graph).items():
-        _require(tensor is None or torch.equal(tensor, before[name]), f"the layer writes into '{name}'")
+        require(tensor is None or torch.equal(tensor, before[name]), f"the layer writes into '{name}'")
 
 
 def _determinism(subject: _Subject) -> None:
     conv, graph, other = subject.build(), subject.graph(7, 15), subject.graph(4, 6)
     first = subject.run(conv, graph)
     subject.run(conv, other)
-    _identical(first, subject.run(conv, graph), "the same call gives another result, or earlier calls matter")
+    identical(first, subject.run(conv, graph), "the same call gives another result, or earlier calls matter")
     conv.train()
     torch.manual_seed(1)
     first = subject.run(conv, graph)
     torch.manual_seed(1)
-    _identical(first, subject.run(conv, graph), "training mode with the same seed gives another result")
+    identical(first, subject.run(conv, graph), "training mode with the same seed gives another result")
 
 
 def _state_dict(subject: _Subject) -> None:
@@ -267,7 +252,7 @@ def _state_dict(subject: _Subject) -> None:
     subject.run(conv.train(), graph)
     twin.load_state_dict(conv.state_dict(), strict=True)
     message = "a second instance loaded with the state_dict gives another result"
-    _identical(subject.run(conv.eval(), graph), subject.run(twin, graph), message)
+    identical(subject.run(conv.eval(), graph), subject.run(twin, graph), message)
 
 
 # Order matters: a layer that writes into its inputs or divides by zero would fail the later checks too.
@@ -286,32 +271,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
 }
 
 
-def _require(holds: bool, message: str) -> None:
-    # Not an assert statement: python -O would turn every check into a pass.
-    if not holds:
-        raise AssertionError(message)
-
-
 def _edge_data(graph: _Graph, function: Callable[[Tensor], Tensor] = lambda rows: rows) -> dict[str, Tensor]:
     """What there is one row per edge of, each through ``function``."""
     columns = {"edge_attr": graph.edge_attr, "edge_type": graph.edge_type}
     return {name: function(rows) for name, rows in columns.items() if rows is not None}
-
-
-def _finite(tensor: Tensor | None) -> bool:
-    return tensor is None or bool(tensor.isfinite().all())
-
-
-def _name(factory: Callable[[int, int], nn.Module]) -> str:
-    inner = getattr(factory, "func", factory)
-    return getattr(inner, "__name__", type(inner).__name__)
-
-
-def _same(actual: Tensor | None, expected: Tensor | None, message: str) -> None:
-    both_absent = actual is None and expected is None
-    _require(both_absent or torch.allclose(actual, expected, rtol=1e-8, atol=1e-10), message)
-
-
-def _identical(first: tuple[Tensor | None, ...], second: tuple[Tensor | None, ...], message: str) -> None:
-    for a, b in zip(first, second, strict=True):
-        _require((a is None and b is None) or torch.equal(a, b), message)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from gnnlab.ops import expand_ptr
+from gnnlab.testing._properties import require
 from gnnlab.testing._transform_views import View, batch_views, renumber, view
 from gnnlab.transform import Compose, Transform, graph_ptr
 
@@ -60,22 +61,22 @@ def check_transform(transform: Transform, *, atol: float = 1e-5, seed: int = 0) 
 
 
 def _frozen(transform: Transform, generator: torch.Generator, atol: float) -> None:
-    _require(isinstance(transform, Transform), "does not derive from gnnlab.transform.Transform")
+    require(isinstance(transform, Transform), "does not derive from gnnlab.transform.Transform")
     parameters = getattr(type(transform), "__dataclass_params__", None)
     own = "__dataclass_params__" in vars(type(transform))
-    _require(own and parameters.frozen, "the class is not decorated with @dataclass(frozen=True)")
+    require(own and parameters.frozen, "the class is not decorated with @dataclass(frozen=True)")
     known = _equivariance(transform)
-    _require(known in _LEVELS, f"unknown equivariance {known!r}; known: {', '.join(_LEVELS)}")
+    require(known in _LEVELS, f"unknown equivariance {known!r}; known: {', '.join(_LEVELS)}")
 
 
 def _purity(transform: Transform, generator: torch.Generator, atol: float) -> None:
     for data in (_graph(8, 13, generator), _batch(generator)):
         before, state = data.clone(), _random_states()
         transform(data)
-        _require(_same_states(state, _random_states()), "touches the global random state")
-        _require(set(data.keys()) == set(before.keys()), "adds attributes to, or removes them from, its input")
+        require(_same_states(state, _random_states()), "touches the global random state")
+        require(set(data.keys()) == set(before.keys()), "adds attributes to, or removes them from, its input")
         for key, value in before.to_dict().items():
-            _require(_identical(data[key], value), f"writes into '{key}' of its input")
+            require(_identical(data[key], value), f"writes into '{key}' of its input")
 
 
 def _determinism(transform: Transform, generator: torch.Generator, atol: float) -> None:
@@ -85,9 +86,9 @@ def _determinism(transform: Transform, generator: torch.Generator, atol: float) 
     torch.manual_seed(2)
     transform(other)
     second = transform(data).to_dict()
-    _require(set(first) == set(second), "the same input gives other attributes the second time")
+    require(set(first) == set(second), "the same input gives other attributes the second time")
     for key, value in first.items():
-        _require(_identical(second[key], value), f"the same input gives another '{key}' the second time")
+        require(_identical(second[key], value), f"the same input gives another '{key}' the second time")
 
 
 def _batch_equals_single(transform: Transform, generator: torch.Generator, atol: float) -> None:
@@ -136,19 +137,19 @@ def _degenerate_graphs(transform: Transform, generator: torch.Generator, atol: f
         for key, value in result.to_dict().items():
             if not isinstance(value, Tensor):
                 continue
-            _require(not value.is_floating_point() or bool(value.isfinite().all()), f"{name}: '{key}' is not finite")
+            require(not value.is_floating_point() or bool(value.isfinite().all()), f"{name}: '{key}' is not finite")
             rows = key in ("x", "pos", "node_type") or key.startswith("pe_")
-            _require(not rows or value.size(0) == result.num_nodes, f"{name}: '{key}' has not one row per node")
+            require(not rows or value.size(0) == result.num_nodes, f"{name}: '{key}' has not one row per node")
         ends = result.edge_index
         inside = ends.numel() == 0 or (int(ends.min()) >= 0 and int(ends.max()) < result.num_nodes)
-        _require(inside, f"{name}: an edge leads outside the graph")
+        require(inside, f"{name}: an edge leads outside the graph")
 
 
 def _targets(transform: Transform, generator: torch.Generator, atol: float) -> None:
     data = _batch(generator)
     result = transform(data)
-    _require("y" in result and _identical(result["y"], data["y"]), "changes or drops the targets 'y'")
-    _require(type(result) is type(data), f"turns {type(data).__name__} into {type(result).__name__}")
+    require("y" in result and _identical(result["y"], data["y"]), "changes or drops the targets 'y'")
+    require(type(result) is type(data), f"turns {type(data).__name__} into {type(result).__name__}")
 
 
 def _nodes(transform: Transform, generator: torch.Generator, atol: float) -> None:
@@ -162,46 +163,46 @@ def _nodes(transform: Transform, generator: torch.Generator, atol: float) -> Non
     for data in (*graphs, Batch.from_data_list(graphs)):
         result = transform(data)
         before, after = graph_ptr(data), graph_ptr(result)
-        _require(int(after[-1]) == result.num_nodes, "'ptr' does not say how many nodes there are")
-        _require(after.numel() == before.numel(), "changes the number of graphs")
-        _require(bool((after.diff() >= before.diff()).all()), "removes nodes")
+        require(int(after[-1]) == result.num_nodes, "'ptr' does not say how many nodes there are")
+        require(after.numel() == before.numel(), "changes the number of graphs")
+        require(bool((after.diff() >= before.diff()).all()), "removes nodes")
         graph = expand_ptr(before)
         place = torch.arange(graph.numel()) - before[graph] + after[graph]
         new = torch.ones(result.num_nodes, dtype=torch.bool).index_fill_(0, place, False)
         for key in ("y", "label_mask", "number"):
-            _require(result[key].size(0) == result.num_nodes, f"'{key}' has not one row per node")
+            require(result[key].size(0) == result.num_nodes, f"'{key}' has not one row per node")
             moved = "does not keep the nodes there were at the beginning of their graph, in their order"
-            _require(_identical(result[key][place], data[key]), f"'{key}' {moved}")
-        _require(_identical(result.anchor_index, place[data.anchor_index]), "'anchor_index' leads to other nodes")
+            require(_identical(result[key][place], data[key]), f"'{key}' {moved}")
+        require(_identical(result.anchor_index, place[data.anchor_index]), "'anchor_index' leads to other nodes")
         batch = result.get("batch")
-        _require(batch is None or _identical(batch, expand_ptr(after)), "'batch' and 'ptr' contradict each other")
+        require(batch is None or _identical(batch, expand_ptr(after)), "'batch' and 'ptr' contradict each other")
         if not new.any():
             continue
         kind = result.get("node_type")
-        _require(kind is not None, "adds nodes without 'node_type'")
-        _require(
+        require(kind is not None, "adds nodes without 'node_type'")
+        require(
             bool(((kind != 0) == new).all()), "'node_type' is not 0 for the nodes there were and another for new ones"
         )
-        _require(bool(result.y[new].isnan().all()), "labels the nodes it adds")
-        _require(not bool(result.label_mask[new].any()), "puts the nodes it adds into a split")
+        require(bool(result.y[new].isnan().all()), "labels the nodes it adds")
+        require(not bool(result.label_mask[new].any()), "puts the nodes it adds into a split")
 
 
 def _pickling(transform: Transform, generator: torch.Generator, atol: float) -> None:
     twin, data = pickle.loads(pickle.dumps(transform)), _graph(8, 13, generator)
-    _require(twin == transform, "the unpickled transform is not equal to the original")
+    require(twin == transform, "the unpickled transform is not equal to the original")
     first, second = transform(data).to_dict(), twin(data).to_dict()
     same = set(first) == set(second) and all(_identical(second[key], value) for key, value in first.items())
-    _require(same, "the unpickled transform gives another result")
+    require(same, "the unpickled transform gives another result")
 
 
 def _key(transform: Transform, generator: torch.Generator, atol: float) -> None:
     before = transform.key()
     text = json.dumps(transform.spec(), default=repr)
-    _require(" at 0x" not in text, f"the key depends on a memory address: {text}")
+    require(" at 0x" not in text, f"the key depends on a memory address: {text}")
     transform(_graph(8, 13, generator))
-    _require(transform.key() == before, "the key changes when the transform is applied")
-    _require(dataclasses.replace(transform).key() == before, "an equal transform has another key")
-    _require(pickle.loads(pickle.dumps(transform)).key() == before, "the key does not survive pickling")
+    require(transform.key() == before, "the key changes when the transform is applied")
+    require(dataclasses.replace(transform).key() == before, "an equal transform has another key")
+    require(pickle.loads(pickle.dumps(transform)).key() == before, "the key does not survive pickling")
 
 
 _CHECKS: dict[str, Callable[[Transform, torch.Generator, float], None]] = {
@@ -220,14 +221,14 @@ _CHECKS: dict[str, Callable[[Transform, torch.Generator, float], None]] = {
 
 def _compare(transform: Transform, got: View, expected: View, atol: float, message: str) -> None:
     same = _MODES[_equivariance(transform)]
-    _require(set(got.nodes) == set(expected.nodes), f"the node attributes: {message}")
-    _require(set(got.others) == set(expected.others), f"the attributes: {message}")
+    require(set(got.nodes) == set(expected.nodes), f"the node attributes: {message}")
+    require(set(got.others) == set(expected.others), f"the attributes: {message}")
     for key, value in expected.nodes.items():
         mode = same if value.is_floating_point() else _exact
-        _require(got.nodes[key].shape == value.shape and mode(got.nodes[key], value, atol), f"'{key}' {message}")
+        require(got.nodes[key].shape == value.shape and mode(got.nodes[key], value, atol), f"'{key}' {message}")
     for key, value in expected.others.items():
         other = got.others[key]
-        _require(other.shape == value.shape and _exact(other, value, atol), f"'{key}' {message}")
+        require(other.shape == value.shape and _exact(other, value, atol), f"'{key}' {message}")
 
 
 def _exact(got: Tensor, expected: Tensor, atol: float) -> bool:
@@ -293,9 +294,3 @@ def _identical(first: object, second: object) -> bool:
         same_kind = first.dtype == second.dtype and first.shape == second.shape
         return same_kind and bool(((first == second) | ((first != first) & (second != second))).all())
     return isinstance(first, Tensor) == isinstance(second, Tensor) and first == second
-
-
-def _require(holds: bool, message: str) -> None:
-    # Not an assert statement: python -O would turn every check into a pass.
-    if not holds:
-        raise AssertionError(message)
