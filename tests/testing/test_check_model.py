@@ -207,6 +207,14 @@ class WrongBackward(Sum):
         return self.Double.apply(super().forward(batch))
 
 
+class WrongForOneBias(Sum):
+    """Half of a gradient, as where only one of two paths is recorded."""
+
+    def states(self, batch):
+        bias = self.lin.bias / 2
+        return (nn.functional.linear(batch.x + neighbours(batch), self.lin.weight) + bias + bias.detach()).tanh()
+
+
 class SinglePrecision(Sum):
     def forward(self, batch):
         states = self.states(batch).float().double()
@@ -285,7 +293,7 @@ BROKEN = {
     "permutation": [WeighsByNumber],
     "edge order invariance": [LastEdgeWins],
     "batch equals single": [MeanOverTheBatch, NextGraphToo, TransposedAdjacency],
-    "gradients": [CutGradient, CutFeatures, IdleParameter, WrongBackward, SinglePrecision],
+    "gradients": [CutGradient, CutFeatures, IdleParameter, WrongBackward, WrongForOneBias, SinglePrecision],
     "determinism": [Remembers, RandomInEvaluation, RandomOfItsOwn, GradientSeeker],
     "state_dict round trip": [HiddenState],
     "copies": [KeepsAGraphOfAutograd, KeepsAFunction],
