@@ -18,8 +18,8 @@ from gnnlab.errors import GnnlabError
 
 __all__ = ["Pass", "agree", "compared", "peak_bytes", "take_weights"]
 
-_TURN = 0.3
-"""Seconds of a turn at least."""
+_TURN, _LIMIT = 0.3, 60.0
+"""Seconds of a turn at least, and those after which three rounds are enough."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def compared(
         aligned: A result of the peer with its gradients in our order and shapes.
     """
     agree(what, ours(), aligned(theirs()))
-    times = interleave({"ours": ours, "theirs": theirs}, rounds, least=_TURN)
+    times = interleave({"ours": ours, "theirs": theirs}, rounds, least=_TURN, limit=_LIMIT)
     mine, other = (statistics.median(column) for column in times.values())
     memory = peak_bytes(ours), peak_bytes(theirs)
     note = f"{detail}; peak of what torch allocates in a pass"
