@@ -217,7 +217,7 @@ def test_negative_weights_are_refused():
 def test_settings_that_do_not_fit_are_named():
     with pytest.raises(ConfigError, match="did you mean 'attention'"):
         GraphEnergy(3, 4, 0, "atention")
-    for beta in (0.0, -1.0, float("nan")):
+    for beta in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="beta must be positive"):
             GraphEnergy(3, 4, beta=beta)
     with pytest.raises(ConfigError, match="kind node depend on the sender alone"):

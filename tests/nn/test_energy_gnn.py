@@ -221,6 +221,29 @@ def test_states_that_were_not_found_are_reported():
         model()(data).sum().backward()
 
 
+def test_gradients_that_were_not_found_may_be_errors():
+    net = model(not_converged="error")
+    loss = net(graph(6)).square().sum()
+    net.max_iterations = 1
+    with pytest.raises(ConvergenceError, match="the gradient of the minimiser did not converge on 1 of 1 graphs"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("context", [torch.enable_grad, torch.inference_mode])
+def test_features_that_are_no_numbers_are_reported_and_spoil_no_other_graph(context):
+    data, net = [graph(5), graph(6, 1)], model("edge", max_iterations=12, tolerance=0.1)
+    expected = net(data[0]).detach()
+    data[1].x[2, 1] = torch.nan
+    with (
+        context(),
+        pytest.warns(ConvergenceWarning, match="did not converge on 1 of 2 graphs: residual up to nan"),
+    ):
+        out = net(Batch.from_data_list(data))
+    torch.testing.assert_close(out[:1], expected)
+    with pytest.raises(GraphError, match="attention weights must be non-negative numbers, the smallest is nan"):
+        model("attention")(data[1])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_local_rule(kind):
     """Where all views are fresh, the nodes' own parts and what they are told add up to the gradient."""
@@ -263,5 +286,10 @@ def test_settings_that_do_not_fit_are_named():
         EnergyGNN(2, in_channels=3, method="lbgfs")
     with pytest.raises(ConfigError, match="unknown not_converged 'silent'"):
         EnergyGNN(2, in_channels=3, not_converged="silent")
-    with pytest.raises(ConfigError, match="tolerance must be positive"):
-        EnergyGNN(2, in_channels=3, tolerance=0)
+    for tolerance in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="EnergyGNN: tolerance must be positive"):
+            EnergyGNN(2, in_channels=3, tolerance=tolerance)
+        with pytest.raises(ConfigError, match="adjoint_tolerance must be positive"):
+            EnergyGNN(2, in_channels=3, adjoint_tolerance=tolerance)
+    with pytest.raises(ConfigError, match="max_iterations at least 1"):
+        EnergyGNN(2, in_channels=3, max_iterations=0)

@@ -141,6 +141,27 @@ def test_what_does_not_fit_is_named():
         GSDGNN(2, 4, 50.0, in_channels=3, max_iterations=2, not_converged="error").double()(path(9))
 
 
+def test_gradients_that_were_not_found_are_reported():
+    for option, context in (
+        ("warn", pytest.warns(ConvergenceWarning, match="gradient of the denoised signal did not converge on 1 of 1")),
+        ("error", pytest.raises(ConvergenceError, match="gradient of the denoised signal did not converge on 1 of 1")),
+    ):
+        net = GSDGNN(2, 4, 50.0, in_channels=3, pool="max", not_converged=option).double()
+        loss = net(path(9)).square().sum()
+        net.max_iterations = 2
+        with context:
+            loss.backward()
+
+
+def test_features_that_are_no_numbers_are_reported_and_spoil_no_other_graph():
+    data, net = [path(5), path(6)], GSDGNN(2, 4, in_channels=3, pool="max").double()
+    expected = net(data[0]).detach()
+    data[1].x[2, 1] = torch.nan
+    with pytest.warns(ConvergenceWarning, match="signal did not converge on 1 of 2 graphs: residual up to nan"):
+        out = net(Batch.from_data_list(data))
+    torch.testing.assert_close(out[:1], expected)
+
+
 def test_yaml():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=nn.Module)

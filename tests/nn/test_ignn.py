@@ -177,6 +177,37 @@ def test_states_that_were_not_found_are_reported():
         out.backward()
 
 
+def test_gradients_that_were_not_found_may_be_errors():
+    net = model(not_converged="error")
+    loss = net(graph(6)).square().sum()
+    net.max_iterations = 1
+    with pytest.raises(ConvergenceError, match="the gradient of the fixed point did not converge on 1 of 1 graphs"):
+        loss.backward()
+
+
+def test_features_that_are_no_numbers_are_reported_and_spoil_no_other_graph():
+    data, net = [graph(5), graph(6, 1)], model()
+    expected = net(data[0]).detach()
+    data[1].x[2, 1] = torch.nan
+    with pytest.warns(ConvergenceWarning, match="fixed point did not converge on 1 of 2 graphs: residual up to nan"):
+        out = net(Batch.from_data_list(data))
+    torch.testing.assert_close(out[:1], expected)
+
+
+def test_two_starts_one_fixed_point():
+    data, net = graph(7), model("three layers")
+    x, edges = net.inputs(data)
+    update = net._bind(x, edges).detach()
+    ends = []
+    for seed in (1, 2):
+        h = 10 * random(7, 18, seed=seed)
+        for _ in range(1000):
+            h = update(h)
+        ends.append(h)
+    assert (ends[0] - ends[1]).abs().max() < 1e-5
+    torch.testing.assert_close(ends[0][:, -6:], net.states(data)[-1], rtol=0, atol=1e-4)
+
+
 def test_validation_and_yaml(molecules):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=nn.Module)

@@ -77,7 +77,7 @@ class GraphEnergy(nn.Module):
         super().__init__()
         if kind not in _KINDS:
             raise ConfigError(f"unknown kind {kind!r}", where="GraphEnergy", hint=nearest(str(kind), _KINDS))
-        if not beta > 0:
+        if not 0 < beta < float("inf"):
             raise ConfigError(
                 f"beta must be positive, got {beta}", where="GraphEnergy", hint="without it the minimiser is not unique"
             )

@@ -40,7 +40,7 @@ class ImplicitModel(nn.Module, ABC):
         super().__init__()
         name = type(self).__name__
         check_not_converged(not_converged, name)
-        if not tolerance > 0 or max_iterations < 1:
+        if not 0 < tolerance < float("inf") or max_iterations < 1:
             raise ConfigError(
                 f"tolerance must be positive and max_iterations at least 1, got {tolerance} and {max_iterations}",
                 where=name,

@@ -112,6 +112,8 @@ class EnergyGNN(ImplicitModel):
     ) -> None:
         if method not in METHODS:
             raise ConfigError(f"unknown method {method!r}", where="EnergyGNN", hint=nearest(str(method), METHODS))
+        if not 0 < adjoint_tolerance < float("inf"):
+            raise ConfigError(f"adjoint_tolerance must be positive, got {adjoint_tolerance}", where="EnergyGNN")
         features = feature_width(encoder, hidden_channels, in_channels, "EnergyGNN")
         width = hidden_channels if state_channels is None else state_channels
         super().__init__(

@@ -59,7 +59,7 @@ class IGNN(ImplicitModel):
             expand.
         adjacency: ``symmetric``, :math:`\hat D^{-1/2} (A + I) \hat D^{-1/2}`, as the released code has it, or
             ``radius``, :math:`A / \rho(A)` of the graph (:math:`\rho` from above, by power iteration, at least the
-            largest edge weight).
+            largest edge weight; to gradients with respect to edge weights a constant).
         encoder: As in :class:`gnnlab.nn.GNN`.
         in_channels: Width of ``x``; read only without an encoder.
         pool: How the nodes of a graph are pooled: ``mean``, ``sum``, ``max`` or ``min``.
