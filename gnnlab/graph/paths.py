@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from gnnlab.errors import BudgetError, ConfigError, GraphError, nearest
-from gnnlab.graph._check import check_union
+from gnnlab.errors import ConfigError, GraphError, nearest
+from gnnlab.graph._check import check_pairs, check_union
+from gnnlab.graph._engine import engine
 from gnnlab.graph._lookup import lookup
+from gnnlab.graph._paths_torch import FILTERS, lengthened
 from gnnlab.graph._search import widest
+from gnnlab.graph.distances import shortest_path_distances
 from gnnlab.graph.near_distances import pair_distances
-from gnnlab.ops import ragged_arange
 
 __all__ = ["PathKind", "enumerate_paths", "path_distances", "path_edges"]
 
 PathKind: TypeAlias = Literal["shortest", "all_shortest", "simple"]
 
-_MOST_CELLS = 1 << 26
-"""Pairs of nodes that are marked in a table, of 64 MB; where there are more, those that occur are sorted."""
+_MOST_CELLS = 1 << 24
+"""Distances in the table that paths are looked up in, of 64 MB; in larger unions the pairs on paths are sorted."""
 
 
 @torch.no_grad()
@@ -73,8 +74,8 @@ def enumerate_paths(
         >>> enumerate_paths(square, 4, length=2, kind="shortest")[1].tolist()
         [[2, 1, 0], [3, 0, 1], [0, 1, 2], [1, 0, 3]]
     """
-    if kind not in _FILTERS:
-        raise ConfigError(f"unknown kind '{kind}'", where="enumerate_paths", hint=nearest(str(kind), _FILTERS))
+    if kind not in FILTERS:
+        raise ConfigError(f"unknown kind '{kind}'", where="enumerate_paths", hint=nearest(str(kind), FILTERS))
     if length < 1:
         raise ConfigError(f"length must be at least 1, got {length}", where="enumerate_paths")
     ptr = torch.tensor([0, num_nodes], device=edge_index.device) if ptr is None else ptr
@@ -82,23 +83,11 @@ def enumerate_paths(
     if batch.numel() != num_nodes:
         raise GraphError(f"ptr counts {batch.numel()} nodes, but num_nodes is {num_nodes}")
     # From the far end to the root, against the edges: paths that end alike become neighbours in the table.
-    pointers, sources = _into_every_node(edge_index, num_nodes)
-    columns, tables = [torch.arange(num_nodes, device=edge_index.device)], []
-    width = widest(ptr)
-    place = columns[0] - ptr[batch]
-    seen = columns[0] * width + place  # pairs of a far end and a node that a path leads to by now
-    if num_nodes * width <= _MOST_CELLS:
-        seen = torch.zeros(num_nodes * width, dtype=torch.bool, device=seen.device).index_fill_(0, seen, True)
-    for edges in range(1, length + 1):
-        choices = pointers.diff()[columns[-1]]
-        total = _check_size(choices, batch[columns[-1]], ptr, edges, max_paths, max_gigabytes)
-        row = torch.repeat_interleave(choices, output_size=total)
-        new = sources[pointers[columns[-1]][row] + ragged_arange(choices, total)]
-        kept, seen = _FILTERS[kind](columns, row, new, columns[0][row] * width + place[new], seen)
-        row, new = row[kept], new[kept]
-        columns = [*(column[row] for column in columns), new]
-        tables.append(torch.stack(columns[::-1], 1))
-    return tables
+    given = edge_index, ptr, batch, length, kind, max_paths, max_gigabytes
+    search = None if kind == "simple" else engine(ptr.device, None, "gnnlab.graph._paths_numba:shortest_paths")
+    tables = search(*given) if search else None
+    # What is too many for a search is counted again, length by length, by what can tell how many.
+    return lengthened(*given) if tables is None else tables
 
 
 @torch.no_grad()
@@ -145,71 +134,16 @@ def path_distances(paths: Tensor, edge_index: Tensor, ptr: Tensor) -> Tensor:
         >>> path_distances(torch.tensor([[0, 1, 2]]), triangle, torch.tensor([0, 3])).tolist()
         [[0, 1, 1]]
     """
-    pairs = torch.stack([paths[:, :1].expand_as(paths).flatten(), paths.flatten()])
-    return pair_distances(edge_index, ptr, pairs, paths.size(1) - 1).view_as(paths)
-
-
-def _into_every_node(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """Pointers [N + 1] and increasing sources of the edges into every node, without loops and duplicates."""
-    source, target = edge_index[:, edge_index[0] != edge_index[1]]
-    key = (target * num_nodes + source).unique()
-    rows = torch.arange(num_nodes + 1, device=key.device) * num_nodes
-    return torch.searchsorted(key, rows), key % max(num_nodes, 1)
-
-
-def _check_size(choices: Tensor, graph: Tensor, ptr: Tensor, edges: int, max_paths: int, max_gigabytes: float) -> int:
-    """Number of candidates for paths of so many edges."""
-    total = int(choices.sum())
-    gigabytes = total * (edges + 1) * 8 / 2**30
-    if gigabytes > max_gigabytes:
-        raise BudgetError(
-            f"{total:,} candidates for paths of length {edges} take {gigabytes:.1f} GiB (limit {max_gigabytes:g})",
-            hint="take shorter paths, kind='shortest' or smaller unions, or raise max_gigabytes",
-        )
-    if total > max_paths:
-        most, graph = torch.zeros_like(ptr[1:]).index_add_(0, graph, choices).max(0)
-        if int(most) > max_paths:
-            raise BudgetError(
-                f"graph {int(graph)} has {int(most):,} candidates for paths of length {edges} (limit {max_paths:,}, "
-                f"{int(most) * (edges + 1) * 8 / 2**30:.2f} GiB)",
-                hint="take shorter paths or kind='shortest', or raise max_paths",
-            )
-    return total
-
-
-def _simple(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Which candidates visit no node twice; ``seen`` as it was."""
-    distinct = torch.ones_like(new, dtype=torch.bool)
-    for column in columns:
-        distinct &= column[row] != new
-    return distinct.nonzero().flatten(), seen
-
-
-def _all_shortest(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Which candidates make a pair that no shorter path makes; the pairs seen by now, marked or sorted."""
-    if seen.dtype == torch.bool:
-        kept = (~seen[pair]).nonzero().flatten()
-        return kept, seen.index_fill_(0, pair[kept], True)
-    kept = (~lookup(seen, pair)[0]).nonzero().flatten()
-    return kept, torch.cat([seen, pair[kept].unique()]).sort().values
-
-
-def _shortest(columns: list[Tensor], row: Tensor, new: Tensor, pair: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The first of those for every pair."""
-    kept, seen = _all_shortest(columns, row, new, pair, seen)
-    pair, number = pair[kept], torch.arange(kept.numel(), device=kept.device)
-    if seen.dtype == torch.bool:
-        first = torch.empty(seen.numel(), dtype=torch.long, device=seen.device)
-        first = first.index_fill_(0, pair, kept.numel()).scatter_reduce_(0, pair, number, "amin")
-        return kept[first[pair] == number], seen
-    pair, order = torch.sort(pair, stable=True)
-    first = torch.ones_like(pair, dtype=torch.bool)
-    first[1:] = pair[1:] != pair[:-1]
-    return kept[order[first].sort().values], seen
-
-
-_FILTERS: dict[str, Callable[[list[Tensor], Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "shortest": _shortest,
-    "all_shortest": _all_shortest,
-    "simple": _simple,
-}
+    cutoff, width, num_nodes = paths.size(1) - 1, widest(ptr), int(ptr[-1])
+    if num_nodes * width > _MOST_CELLS:
+        pairs = torch.stack([paths[:, :1].expand_as(paths).flatten(), paths.flatten()])
+        return pair_distances(edge_index, ptr, pairs, cutoff).view_as(paths)
+    # Paths go through the same pairs over and over: all distances are fewer.
+    table = shortest_path_distances(edge_index, ptr, cutoff).flatten()
+    check_pairs(paths.reshape(1, -1).expand(2, -1), num_nodes)
+    root = paths[:, 0]
+    base = root * width - ptr[torch.repeat_interleave(ptr.diff(), output_size=num_nodes)[root]]
+    out = torch.zeros_like(paths)
+    for place, node in enumerate(paths.unbind(1)[1:], start=1):
+        out[:, place] = table[base + node]
+    return out

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import Tensor
+from torch_geometric.utils import to_dense_batch
 
 from gnnlab.data import load_dataset
 from gnnlab.errors import BudgetError, ConfigError, GraphError
@@ -139,13 +140,78 @@ def test_a_union_is_its_graphs(batch):
             assert torch.equal(together[length], torch.cat(parts))
 
 
+def tensor_program(monkeypatch) -> None:
+    monkeypatch.setattr("gnnlab.graph.paths.engine", lambda device, program, compiled: program)
+
+
 def test_unions_too_large_for_a_table(monkeypatch):
     edge_index, num_nodes = edges_of(nx.karate_club_graph())
     tables = [enumerate_paths(edge_index, num_nodes, 4, kind) for kind in KINDS[:2]]
+    distances = path_distances(tables[1][3], edge_index, torch.tensor([0, num_nodes]))
+    tensor_program(monkeypatch)
+    monkeypatch.setattr("gnnlab.graph._paths_torch._MOST_CELLS", 0)
     monkeypatch.setattr("gnnlab.graph.paths._MOST_CELLS", 0)
     for kind, table in zip(KINDS, tables, strict=False):
         for paths, expected in zip(enumerate_paths(edge_index, num_nodes, 4, kind), table, strict=True):
             assert torch.equal(paths, expected)
+    assert torch.equal(path_distances(tables[1][3], edge_index, torch.tensor([0, num_nodes])), distances)
+    assert torch.equal(distances, torch.arange(5).expand(len(distances), 5))
+
+
+def both_engines(*arguments, **options) -> list[list[Tensor] | str]:
+    """What the compiled search and the tensor program find, or how they refuse."""
+    found = []
+    for change in (False, True):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            if change:
+                tensor_program(monkeypatch)
+            try:
+                found.append(enumerate_paths(*arguments, **options))
+            except BudgetError as error:
+                found.append(str(error))
+    return found
+
+
+@given(unions(max_nodes=8))
+@settings(max_examples=40)
+def test_engines_agree_to_the_bit(batch):
+    for kind in KINDS[:2]:
+        first, second = both_engines(batch.edge_index, batch.num_nodes, 5, kind, ptr=batch.ptr)
+        for ours, theirs in zip(first, second, strict=True):
+            assert ours.dtype == theirs.dtype == torch.long
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_engines_agree_when_threads_share_the_work(kind):
+    edge_index, num_nodes = edges_of(nx.grid_2d_graph(12, 12))
+    starts = torch.arange(60)[:, None] * num_nodes
+    union = (edge_index[:, None] + starts).flatten(1)
+    ptr = torch.arange(61) * num_nodes
+    first, second = both_engines(union, 60 * num_nodes, 4, kind, ptr=ptr)
+    assert [len(paths) % 60 for paths in first] == [0] * 4
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_paths": 23}, {"max_paths": 24}, {"max_paths": 71}, {"max_gigabytes": 2 * 71 * 3 * 8 / 2**30}],
+)
+def test_engines_refuse_the_same(kind, limits):
+    """The cube has 24 and 72 ways to its paths of lengths 1 and 2, and 72 or (with ties) 144 to those of length 3."""
+    edge_index, num_nodes = edges_of(nx.hypercube_graph(3))
+    union = torch.cat([edge_index, edge_index + num_nodes], 1)
+    ptr = torch.tensor([0, num_nodes, 2 * num_nodes])
+    first, second = both_engines(union, 2 * num_nodes, 3, kind, ptr=ptr, **limits)
+    assert isinstance(first, str)
+    assert first == second
+    enough = {"shortest": 72, "all_shortest": 144}[kind]
+    first, second = both_engines(union, 2 * num_nodes, 3, kind, ptr=ptr, max_paths=enough)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
+    first, second = both_engines(union, 2 * num_nodes, 3, kind, ptr=ptr, max_paths=enough - 1)
+    assert isinstance(first, str)
+    assert first == second
 
 
 @pytest.mark.parametrize("kind", ["all_shortest", "simple"])
@@ -170,23 +236,26 @@ def test_one_shortest_path_does_not_follow_a_renumbering():
     assert sorted(swap[paths].tolist()) != sorted(moved.tolist())
 
 
-def colours(graph: tuple[Tensor, int], length: int, kind: str, distances: bool = False) -> list[list[int]]:
-    """Sorted colours of the nodes after every layer, what PathNN with injective parts would compute."""
-    edge_index, num_nodes = graph
+def colours(graphs: list[tuple[Tensor, int]], length: int, kind: str, distances: bool = False) -> Tensor:
+    """[graphs, length, n_max], the sorted colours of the nodes after every layer of a PathNN with injective parts."""
+    sizes = torch.tensor([size for _, size in graphs])
+    ptr = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+    edge_index = torch.cat([edges + start for (edges, _), start in zip(graphs, ptr, strict=False)], 1)
+    num_nodes, batch = int(ptr[-1]), torch.repeat_interleave(sizes)
     colour, after = torch.zeros(num_nodes, dtype=torch.long), []
-    for paths in enumerate_paths(edge_index, num_nodes, length, kind):
-        read = [colour[paths]]
+    for paths in enumerate_paths(edge_index, num_nodes, length, kind, ptr=ptr):
+        read = colour[paths]
         if distances:
-            read.append(path_distances(paths, edge_index, torch.tensor([0, num_nodes])))
-        sums = multiset_codes(row_codes(torch.cat(read, 1))[:, None], paths[:, 0], num_nodes)
+            read = read * 31 + path_distances(paths, edge_index, ptr)
+        sums = multiset_codes(row_codes(read)[:, None], paths[:, 0], num_nodes)
         colour = row_codes(torch.stack([colour, sums], 1))
-        after.append(colour.sort().values.tolist())
-    return after
+        after.append(to_dense_batch(colour, batch)[0].sort(1).values)
+    return torch.stack(after, 1)
 
 
 def depth(first: nx.Graph, second: nx.Graph, length: int, kind: str, distances: bool = False) -> int | None:
-    both = (colours(edges_of(graph), length, kind, distances) for graph in (first, second))
-    return next((k for k, (a, b) in enumerate(zip(*both, strict=True), start=1) if a != b), None)
+    a, b = colours([edges_of(first), edges_of(second)], length, kind, distances)
+    return next((k + 1 for k in range(length) if not torch.equal(a[k], b[k])), None)
 
 
 PAIRS = {
@@ -222,17 +291,17 @@ def test_pairs_of_brec(mirror, category, expected):
     first = {"basic": 0, "regular": 120}[category]
     graphs = [(store[i].edge_index, store[i].num_nodes) for i in range(first, first + 2 * max(expected))]
     for setting, count in zip([("all_shortest", False), ("simple", False), ("simple", True)], expected, strict=True):
-        found = [colours(graph, 5, *setting)[-1] for graph in graphs]
-        assert sum(a != b for a, b in zip(found[::2], found[1::2], strict=True)) == count
+        found = colours(graphs, 5, *setting)[:, -1]
+        assert int((found[::2] != found[1::2]).any(1).sum()) == count
 
 
 def test_strongly_regular_graphs(mirror):
     """Of 105 pairs of SR(25,12,5,6), none is told apart with K = 3, all but 7 with K = 4 and distances."""
     store = load_dataset("sr251256")
-    found = [colours((data.edge_index, 25), 4, "simple", distances=True) for data in store]
+    found = torch.cat([colours([(data.edge_index, 25)], 4, "simple", distances=True) for data in store])
     assert len(found) == 15
-    same = [sum(a[k] == b[k] for i, a in enumerate(found) for b in found[:i]) for k in range(4)]
-    assert same == [105, 105, 105, 7]
+    first, second = torch.combinations(torch.arange(15)).t()
+    assert (found[first] == found[second]).all(2).sum(0).tolist() == [105, 105, 105, 7]
 
 
 def test_refusals():
