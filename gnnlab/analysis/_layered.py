@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import Data
 
+from gnnlab.analysis._private_sources import HEARING, PrivateSources
 from gnnlab.analysis._ring import Ring
-from gnnlab.errors import BudgetError, ConfigError
+from gnnlab.errors import ConfigError
 from gnnlab.nn import GNN
 from gnnlab.nn._message_passing import Edges
 from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.models._batch import edges_of, encoded, graph_pointer, pairs_of
-from gnnlab.ops import CSR, ragged_arange, segment_reduce
+from gnnlab.nn.models._layer import Layer
+from gnnlab.ops import segment_reduce
 
-__all__ = ["Layered", "PrivateSources"]
+__all__ = ["Layered"]
 
-_MAX_EDGES = 2**26
 _TRIALS = 4
 _EDGES = {"edge": edges_of, "pair": pairs_of}
 
@@ -30,13 +31,14 @@ class Layered:
     A node that computes applies layer c, its own count, to its state and to the embeddings it knows of its
     neighbours, whatever layer those come from, and stops after the last layer. Correct in lock-step only.
 
-    Every edge gets a source of its own that holds the view its target has, so one call of the layer on this larger
-    graph serves all nodes. Whether a layer gives on it what it gives on the graph itself is tried on random states;
-    one that reads more of its sources than their states (GCN: their degree) gets sources with all their edges.
-    Layers are those of evaluation: the model must be in that mode.
+    The nodes that are due in a layer form a graph in which every edge has a source of its own, with the view its
+    target has, so that one call of the layer serves them all. Whether a layer gives on it what it gives on the graph
+    itself is tried on random states; to one that reads more of its sources than their states (GCN: their degree)
+    sources get an edge that weighs what theirs do, or if that does not help, all their edges. Layers are those of
+    evaluation: the model must be in that mode.
 
-    Cost: a tick is one call of every layer that is due, on N + E nodes and E edges; with the edges of sources
-    E + the sum of squared degrees.
+    Cost: a tick is one call of every layer that is due, on the D nodes that are due in it, the M edges into them and
+    their M sources; with degrees of sources 2 M edges, with their edges the sum of their degrees more.
 
     Args:
         model: The network.
@@ -63,30 +65,33 @@ class Layered:
                 where="asynchronous inference",
                 hint="give the model an encoder and a head",
             )
-        tried: dict[bool, PrivateSources] = {}
+        tried: dict[Callable, PrivateSources] = {}
         self.graphs = [_faithful(layer, x, edges, tried) for layer in model.layers]
         self.attr = edges.attr
-        self.states = [model.input_dropout(x)] + [torch.zeros_like(x)] * len(model.layers)
+        self.states = [model.input_dropout(x)] + [torch.zeros_like(x) for _ in model.layers]
         self.h, self.count = self.states[0], torch.zeros(x.size(0), dtype=torch.long, device=x.device)
         self.ring = Ring(self.h, staleness)
         between = self.edge_index[0, self.edge_index[0] != self.edge_index[1]]
         self.sends = torch.bincount(between, minlength=x.size(0))
 
     def step(self, t: int, update: Tensor, age: Tensor) -> Tensor:
-        known = torch.cat([self.h, self.ring.read(t, age, self.edge_index[0])])
-        reached, attr = self.h, self.attr
+        attr, outs, nodes = self.attr, [], []
         for index, (layer, graph) in enumerate(zip(self.model.layers, self.graphs, strict=True)):
-            due = update & (self.count == index)
-            if not bool(due.any()):
+            due = (update & (self.count == index)).nonzero().flatten()
+            if not due.numel():
                 continue
-            out, new_attr = graph.apply(layer, known, self.attr)
-            now = due.unsqueeze(1)
-            self.states[index + 1] = torch.where(now, out, self.states[index + 1])
-            reached = torch.where(now, out, reached)
-            if new_attr is not self.attr:
+            part = graph.incoming(due)
+            views = self.ring.read(t, age.index_select(0, part.edge), part.source)
+            out, new_attr = graph.apply(layer, part, self.h.index_select(0, due), views, self.attr)
+            self.states[index + 1].index_copy_(0, due, out)
+            outs.append(out)
+            nodes.append(due)
+            if new_attr is not None:
                 # The state of an edge is its target's affair.
-                attr = torch.where(due[self.edge_index[1]].unsqueeze(1), new_attr, _dense(attr))
-        self.h, self.attr = reached, attr
+                attr = _dense(attr).index_copy(0, part.edge, new_attr)
+        if nodes:
+            self.h = self.h.index_copy(0, torch.cat(nodes), torch.cat(outs))
+        self.attr = attr
         busy = update & (self.count < len(self.graphs))
         self.count = self.count + busy
         self.ring.write(t + 1, self.h)
@@ -101,84 +106,27 @@ class Layered:
         return segment_reduce(left, self.ptr, "max") == 0
 
 
-@dataclass(frozen=True)
-class PrivateSources:
-    """The graph in which edge e starts at node N + e, a copy of its source; loops stay loops.
-
-    Args:
-        edges: The edges, the first E of which are those of the graph, without their states.
-        origin: [M] the edge of the graph every one of them stands for.
-        num_nodes: N.
-        num_edges: E.
-    """
-
-    edges: Edges
-    origin: Tensor
-    num_nodes: int
-    num_edges: int
-
-    @classmethod
-    def of(cls, edges: Edges, num_nodes: int, with_edges: bool) -> PrivateSources:
-        """The graph of E edges of N nodes; ``with_edges`` gives copies the incoming edges of their originals too.
-
-        Raises:
-            BudgetError: more than 2^26 edges.
-        """
-        source, target = edges.adj.edge_index if edges.edge_index is None else edges.edge_index
-        edge = torch.arange(source.numel(), device=source.device)
-        start, end, origin = torch.where(source == target, source, num_nodes + edge), target, edge
-        if with_edges:
-            copy, heard = _heard_by_sources(edges.adj, source)
-            own = source[heard] == target[heard]
-            start = torch.cat([start, torch.where(own, num_nodes + copy, source[heard])])
-            end, origin = torch.cat([end, num_nodes + copy]), torch.cat([origin, heard])
-        larger = torch.stack([start, end])
-        adj = CSR.from_edge_index(larger, num_nodes + edge.numel())
-        degree = None if edges.degree is None else torch.cat([edges.degree, edges.degree[source]])
-        weight, kind = (None if data is None else data[origin] for data in (edges.weight, edges.type))
-        return cls(Edges(adj, larger, None, weight, kind, None, degree), origin, num_nodes, edge.numel())
-
-    def apply(
-        self, layer: nn.Module, x: Tensor, attr: Tensor | EdgeTable | None
-    ) -> tuple[Tensor, Tensor | EdgeTable | None]:
-        """Node states [N, d] and edge states [E, D] after a layer; ``attr`` itself where the layer leaves it."""
-        given = attr
-        if attr is not None and self.origin.numel() > self.num_edges:
-            given = _dense(attr)[self.origin]
-        out, after = layer(x, replace(self.edges, attr=given))
-        return out[: self.num_nodes], attr if after.attr is given else after.attr[: self.num_edges]
-
-
-def _heard_by_sources(adj: CSR, source: Tensor) -> tuple[Tensor, Tensor]:
-    """For every edge all edges into its source: [S] the one, [S] the other."""
-    counts = adj.degree.long()[source]
-    total = source.numel() + int(counts.sum())
-    if total > _MAX_EDGES:
-        raise BudgetError(
-            f"{total} edges are needed to give every edge a source with edges of its own, the limit is {_MAX_EDGES}",
-            where="asynchronous inference",
-            hint="fewer runs at once, or a layer that does not read the degree of its neighbours",
-        )
-    edge = torch.arange(source.numel(), device=source.device).repeat_interleave(counts)
-    slot = adj.ptr.long()[source].repeat_interleave(counts) + ragged_arange(counts)
-    return edge, slot if adj.eid is None else adj.eid.long()[slot]
-
-
-def _faithful(layer: nn.Module, like: Tensor, edges: Edges, tried: dict[bool, PrivateSources]) -> PrivateSources:
-    """The smallest graph of private sources on which the layer gives what it gives on the graph itself."""
-    source = edges.adj.edge_index[0] if edges.edge_index is None else edges.edge_index[0]
+def _faithful(layer: Layer, like: Tensor, edges: Edges, tried: dict[Callable, PrivateSources]) -> PrivateSources:
+    """The graph of private sources that hear least, of those on which the layer gives what it gives on the graph."""
+    everybody = torch.arange(like.size(0), device=like.device)
     generator, trials = torch.Generator().manual_seed(0), []
-    for _ in range(_TRIALS):
+    for trial in range(_TRIALS):
         x = torch.randn(like.shape, generator=generator).to(like)
-        # Both signs, as a rectifier hides what is negative.
-        trials += [(torch.cat([y, y[source]]), layer(y, edges)[0]) for y in (x, -x)]
-    for with_edges in (False, True):
-        if with_edges not in tried:
-            tried[with_edges] = PrivateSources.of(edges, like.size(0), with_edges)
-        graph = tried[with_edges]
-        if all(_close(graph.apply(layer, known, edges.attr)[0], expected) for known, expected in trials):
-            return graph
+        # Some of the nodes must do without the others; both signs, as a rectifier hides what is negative.
+        some = everybody if trial == 0 else everybody[torch.rand(like.size(0), generator=generator) < 0.5]
+        trials += [(some, y, layer(y, edges)[0][some]) for y in (x, -x)]
+    for heard in HEARING:
+        if heard not in tried:
+            tried[heard] = PrivateSources(edges, like, heard)
+        if all(_close(_now(tried[heard], layer, *given, edges), expected) for *given, expected in trials):
+            return tried[heard]
     raise _refusal(f"{type(layer.conv).__name__}, or what follows it, reads more than a node and its neighbours")
+
+
+def _now(graph: PrivateSources, layer: Layer, nodes: Tensor, x: Tensor, edges: Edges) -> Tensor:
+    """What the layer gives where everybody knows what everybody is at."""
+    part = graph.incoming(nodes)
+    return graph.apply(layer, part, x[nodes], x[part.source], edges.attr)[0]
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:

@@ -16,7 +16,7 @@ from torch_geometric.nn import GATv2Conv
 from torch_geometric.nn import GCNConv as PyGGCNConv
 
 from gnnlab.analysis import RandomSchedule, ScriptedSchedule, asynchronous_run
-from gnnlab.analysis._layered import PrivateSources
+from gnnlab.analysis._private_sources import HEARING, PrivateSources
 from gnnlab.analysis._processes import process_of
 from gnnlab.analysis._ring import Ring
 from gnnlab.errors import BudgetError, ConfigError, GraphError
@@ -36,6 +36,7 @@ from gnnlab.nn import (
     GPSConv,
     LinearEncoder,
     SAGEConv,
+    SumMeanConv,
     VirtualNode,
 )
 from gnnlab.nn.implicit.local_rule import LocalGraph
@@ -186,7 +187,7 @@ def odd_graph() -> Data:
     )
 
 
-CONVS = [GCNConv, GATConv, GINConv, GINEConv, GatedGCNConv, SAGEConv, PyGGCNConv, GATv2Conv, ExphormerConv]
+CONVS = [GCNConv, SumMeanConv, GATConv, GINConv, GINEConv, GatedGCNConv, SAGEConv, PyGGCNConv, GATv2Conv, ExphormerConv]
 
 
 class TestLayers:
@@ -224,6 +225,40 @@ class TestLayers:
         assert run.deviation.item() < 1e-5
         assert run.ticks.tolist() == [3]
 
+    @pytest.mark.parametrize(
+        ("conv", "weights", "heard"),
+        [(GINConv, True, 0), (GATConv, True, 0), (GCNConv, True, 1), (GCNConv, False, 1), (PyGGCNConv, True, 1)],
+    )
+    @torch.no_grad()
+    def test_what_sources_must_hear(self, conv: type, weights: bool, heard: int) -> None:
+        """Nothing, or the weight of their edges in one; all of them where edges are counted."""
+        batch = odd_graph()
+        if not weights:
+            del batch.edge_weight
+        for layers, place in ((conv, heard), (Counting, 2)):
+            process = process_of(GNN(2, 8, num_layers=1, conv=layers, encoder=encoder).eval(), batch, 1)
+            known = [
+                None if item is None else item.weight is None for item in (graph.heard for graph in process.graphs)
+            ]
+            assert known == [(None, False, True)[place]]
+
+    @torch.no_grad()
+    def test_nodes_that_are_not_due_stay_as_they_are(self) -> None:
+        """A node and an edge at a time, for layers that change edges too."""
+        model = GNN(2, 8, num_layers=2, conv=GatedGCNConv, encoder=encoder, level="node").eval()
+        batch = odd_graph()
+        process = process_of(model, batch, 1)
+        states, attr = process.h.clone(), process.attr.clone()
+        update = torch.tensor([False, True, False, True, False, False])
+        process.step(0, update, torch.zeros(13, dtype=torch.long))
+        x, edges = model.encoder(batch)[0], edges_of(batch, attr, 6, torch.tensor([0, 6]))
+        after, changed = model.layers[0](x, edges)
+        told = update[batch.edge_index[1]]
+        assert torch.equal(process.h[~update], states[~update])
+        assert torch.equal(process.attr[~told], attr[~told])
+        torch.testing.assert_close(process.h[update], after[update])
+        torch.testing.assert_close(process.attr[told], changed.attr[told])
+
     def test_stale_views_change_the_prediction(self) -> None:
         model = GNN(2, 8, num_layers=3, conv=GCNConv, encoder=encoder).eval()
         assert asynchronous_run(model, odd_graph(), staleness=5).deviation.item() > 1e-3
@@ -244,9 +279,13 @@ class TestLayers:
         mixed = x / degree[:, None] + torch.zeros(4, 3).index_add(0, edge_index[1], weight[:, None] * views)
         model = GNN(3, 3, num_layers=1, conv=lambda i, o: conv, in_channels=3, activation=None, residual=False).eval()
         edges = edges_of(Data(edge_index=edge_index), None, 4, torch.tensor([0, 4]))
-        larger = PrivateSources.of(edges, 4, with_edges=True)
-        out, _ = larger.apply(model.layers[0], torch.cat([x, views]), None)
-        assert (out - (mixed @ conv.lin.weight.t() + conv.bias)).abs().max() < 1e-6
+        expected = mixed @ conv.lin.weight.t() + conv.bias
+        for heard in HEARING[1:]:
+            larger = PrivateSources(edges, x, heard)
+            for nodes in (torch.arange(4), torch.tensor([1, 3]), torch.tensor([2])):
+                part = larger.incoming(nodes)
+                out, _ = larger.apply(model.layers[0], part, x[nodes], views[part.edge], None)
+                assert (out - expected[nodes]).abs().max() < 1e-6
 
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -270,10 +309,23 @@ class TestLayers:
             asynchronous_run(lambda batch: batch.x, self.two)
 
     def test_hubs_are_refused_before_anything_is_allocated(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gnnlab.analysis._layered._MAX_EDGES", 30)
-        model = GNN(2, 8, num_layers=2, conv=GCNConv, encoder=encoder).eval()
-        with pytest.raises(BudgetError, match="limit is 30"):
+        monkeypatch.setattr("gnnlab.analysis._private_sources._MAX_EDGES", 33)
+        asynchronous_run(GNN(2, 8, num_layers=2, conv=GCNConv, encoder=encoder).eval(), odd_graph())
+        model = GNN(2, 8, num_layers=2, conv=Counting, encoder=encoder).eval()
+        with pytest.raises(BudgetError, match="limit is 33"):
             asynchronous_run(model, odd_graph())
+
+
+class Counting(nn.Module):
+    """Sum of neighbours over their number of edges, which no weight can tell."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.lin = nn.Linear(in_channels, out_channels)
+
+    def forward(self, x: Tensor, adj: CSR | Tensor) -> Tensor:
+        adj = as_csr(adj, x.size(0))
+        return self.lin(x + aggregate(x / (1 + adj.degree.unsqueeze(1)), adj))
 
 
 class Centred(nn.Module):
