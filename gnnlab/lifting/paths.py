@@ -27,7 +27,8 @@ class Paths(Transform):
     * ``all_shortest`` (SP+): all shortest paths.
     * ``shortest`` (SP): one shortest path for every pair of nodes. **Not invariant** to the numbering of the nodes,
       by which one of several is chosen: of the square 0-1-2-3, the paths between 0 and 2 lead through 1 whichever
-      corner is called 1. The choice is deterministic, and the same in every batch.
+      corner is called 1. The choice is deterministic, and the same in every batch. Each direction has its own: the
+      path back need not be the same one reversed, as it is in the released code.
 
     Time and memory follow the number of paths (about :math:`N \Delta^l` simple ones), which is known before every
     step; more than ``max_paths`` in a graph are refused. Edges change what paths there are, so rewiring comes first.
@@ -39,8 +40,9 @@ class Paths(Transform):
         kind: ``shortest``, ``all_shortest`` or ``simple``.
         distances: Also write how far from the root every node of a path is (in the graph; along a shortest path it
             is its position).
-        edges: Also write which edge leads from every node of a path to the one before it.
+        edges: Also write which edge leads from every node of a path to the one before it; of parallel edges the first.
         max_paths: Most candidates of one length in one graph: ways to prolong its paths of the length before.
+        max_gigabytes: Most memory (GiB) of the candidates of one length in a union of graphs.
 
     Shapes:
         * writes ``path_<l>`` [P_l, l + 1] long, l = 1, ..., ``length``;
@@ -48,8 +50,8 @@ class Paths(Transform):
         * ``edges``: ``path_<l>_edge`` [P_l, l] long.
 
     Raises:
-        ConfigError: an unknown kind, or sizes below 1.
-        BudgetError: more than ``max_paths`` candidates in a graph, or more than 8 GiB of them in a union.
+        ConfigError: an unknown kind, sizes below 1, or ``max_gigabytes`` that is not positive.
+        BudgetError: more than ``max_paths`` candidates in a graph, or ``max_gigabytes`` of them in a union.
 
     Example:
         >>> import torch
@@ -64,6 +66,7 @@ class Paths(Transform):
     distances: bool = False
     edges: bool = False
     max_paths: int = 10**6
+    max_gigabytes: float = 8.0
 
     version: ClassVar[int] = 1
 
@@ -74,6 +77,8 @@ class Paths(Transform):
             raise ConfigError(
                 f"length and max_paths must be at least 1, got {self.length} and {self.max_paths}", where="Paths"
             )
+        if not self.max_gigabytes > 0:
+            raise ConfigError(f"max_gigabytes must be positive, got {self.max_gigabytes}", where="Paths")
 
     @property
     def equivariance(self) -> str:
@@ -82,7 +87,8 @@ class Paths(Transform):
 
     def forward(self, data: Data) -> Data:
         ptr, num_nodes, outwards = graph_ptr(data), data.num_nodes, data.edge_index.flip(0)
-        tables = enumerate_paths(outwards, num_nodes, self.length, self.kind, ptr=ptr, max_paths=self.max_paths)
+        limits = {"max_paths": self.max_paths, "max_gigabytes": self.max_gigabytes}
+        tables = enumerate_paths(outwards, num_nodes, self.length, self.kind, ptr=ptr, **limits)
         for length, paths in enumerate(tables, start=1):
             name = f"path_{length}"
             data[name] = paths

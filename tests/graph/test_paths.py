@@ -302,6 +302,8 @@ def test_strongly_regular_graphs(mirror):
     assert len(found) == 15
     first, second = torch.combinations(torch.arange(15)).t()
     assert (found[first] == found[second]).all(2).sum(0).tolist() == [105, 105, 105, 7]
+    without = colours([(data.edge_index, 25) for data in store], 3, "simple")
+    assert bool((without == without[0]).all())
 
 
 def test_refusals():

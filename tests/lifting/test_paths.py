@@ -132,6 +132,12 @@ def test_bad_settings():
     with pytest.raises(BudgetError, match=r"graph 0 has 2,352 candidates for paths of length 3 \(limit 1,000") as error:
         Paths(5, "simple", max_paths=1000)(data)
     assert "raise max_paths" in str(error.value)
+    with pytest.raises(ConfigError, match="max_gigabytes must be positive, got 0"):
+        Paths(max_gigabytes=0)
+    with pytest.raises(BudgetError, match=r"2,352 candidates for paths of length 3 take 0.0 GiB") as error:
+        Paths(3, "simple", max_gigabytes=5e-5)(data)
+    assert "raise max_gigabytes" in str(error.value)
+    assert len(Paths(3, "simple", max_gigabytes=1e-4)(data).path_3) == 8 * 7 * 6 * 5
 
 
 def test_from_yaml():

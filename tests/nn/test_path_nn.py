@@ -12,9 +12,10 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
+from torch_geometric.nn import Sequential
 
 from gnnlab.data import GraphStore
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import enumerate_paths, path_distances, path_edges
 from gnnlab.lifting import Paths
 from gnnlab.nn import (
@@ -32,6 +33,7 @@ from gnnlab.nn import (
 from gnnlab.nn._path_lstm import EdgeInput, PathLSTM
 from gnnlab.testing import check_conv
 from gnnlab.testing._transform_views import renumber
+from gnnlab.transform import Transform
 
 MOLECULE = partial(FeatureEncoder, node=AtomEncoder, edge=BondEncoder)
 EVERYTHING = {"distances": True, "edges": True}
@@ -215,6 +217,22 @@ def test_norms_see_all_nodes_where_there_are_no_paths():
     torch.testing.assert_close(model.updates[0].norm.running_mean, 0.1 * data.x.mean(0))
 
 
+def test_layers_beyond_the_longest_path_only_update():
+    """Layer l is phi(h) where no path is that long, for the nodes of every graph, and the norm counts all nodes."""
+    path = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    data = Paths(4)(Data(x=torch.randn(4, 8).double(), edge_index=path, num_nodes=4))
+    model = PathNN(2, 8, 4, in_channels=8).double()
+    states = model.states(data)
+    norm = model.updates[2].norm
+    torch.testing.assert_close(norm.running_mean, 0.1 * states[2].mean(0))
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * states[2].var(0))
+    model.eval()
+    states = model.states(data)
+    assert not torch.equal(states[2], model.updates[1](states[1]))
+    for length in (2, 3):
+        torch.testing.assert_close(states[length + 1], model.updates[length](states[length]))
+
+
 def test_dropout_of_inputs(molecules):
     """Per step, what is dropped of a node differs between its paths; in evaluation nothing is dropped."""
     batch = lifted(molecules((6, 5)))
@@ -276,6 +294,89 @@ def test_conv_in_a_model(molecules):
     torch.testing.assert_close(torch.cat([model(data) for data in batch.to_data_list()]), model(batch))
 
 
+def test_conv_with_paths_longer_than_any_and_with_none():
+    conv = PathConv(3, 3, 5, "simple").double()
+    x, edge_index = torch.randn(3, 3).double(), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    short = PathConv(3, 3, 2, "simple").double()
+    short.load_state_dict(conv.state_dict())
+    torch.testing.assert_close(conv(x, edge_index), short(x, edge_index))
+    assert torch.equal(conv(x, edge_index[:, :0]), x)
+    assert conv(x[:0], edge_index[:, :0]).shape == (0, 3)
+
+
+def test_conv_in_sequential():
+    x, edge_index = torch.randn(3, 3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    conv = PathConv(3, 8)
+    model = Sequential("x, edge_index", [(conv, "x, edge_index -> x"), nn.ReLU(), (nn.Linear(8, 2), "x -> x")])
+    torch.testing.assert_close(model(x, edge_index), model[2](conv(x, edge_index).relu()))
+
+
+def test_conv_refuses_more_paths_than_fit():
+    complete = torch.combinations(torch.arange(12), 2).t()
+    edge_index, x = torch.cat([complete, complete.flip(0)], 1), torch.randn(12, 3)
+    with pytest.raises(BudgetError, match=r"14,520 candidates for paths of length 3") as error:
+        PathConv(3, 3, 4, "simple", max_gigabytes=1e-4)(x, edge_index)
+    assert "max_gigabytes" in str(error.value)
+    assert PathConv(3, 3, 3, "simple", max_gigabytes=1e-3)(x, edge_index).isfinite().all()
+
+
+REWIRED_AND_ENCODED = """
+- {class_path: gnnlab.rewiring.RandomEdges, init_args: {num_edges: 2}}
+- {class_path: gnnlab.encodings.RandomWalkPE, init_args: {walk_length: 4}}
+- {class_path: gnnlab.lifting.Paths, init_args: {length: 2, kind: KIND, distances: true}}
+"""
+ENCODED_MODELS = {
+    "model": """
+    class_path: gnnlab.nn.PathNN
+    init_args:
+      out_channels: 3
+      hidden_channels: 16
+      length: 2
+      distances: true
+      ENCODER
+    """,
+    "conv": """
+    class_path: gnnlab.nn.GNN
+    init_args:
+      out_channels: 3
+      hidden_channels: 16
+      num_layers: 2
+      conv: {class_path: gnnlab.nn.PathConv, init_args: {length: 2, kind: KIND, distances: true}}
+      ENCODER
+    """,
+}
+ENCODER = """encoder:
+        class_path: gnnlab.nn.FeatureEncoder
+        init_args:
+          node: gnnlab.nn.AtomEncoder
+          encodings:
+          - {class_path: gnnlab.nn.LinearPEEncoder, init_args: {attribute: pe_rwse, in_channels: 4, out_channels: 6}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["shortest", "all_shortest", "simple"])
+@pytest.mark.parametrize("name", ENCODED_MODELS)
+def test_with_a_rewiring_and_an_encoding_from_yaml(name, kind, molecules):
+    text = ENCODED_MODELS[name].replace("ENCODER", ENCODER).replace("KIND", kind)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    parser.add_argument("--transforms", type=list[Transform])
+    transforms = yaml.safe_load(REWIRED_AND_ENCODED.replace("KIND", kind))
+    config = parser.parse_object({"model": yaml.safe_load(text), "transforms": transforms})
+    built = (getattr(parser, "instantiate", None) or parser.instantiate_classes)(config)
+    model = built.model.double().eval()
+    store = GraphStore.from_data_list(molecules((6, 1, 5)).to_data_list())
+    plain = store.map(built.transforms[1]).map(built.transforms[2])
+    for transform in built.transforms:
+        store = store.map(transform)
+    batch = _double(store[[0, 1, 2]])
+    torch.testing.assert_close(torch.cat([model(_double(store[[i]])) for i in range(3)]), model(batch))
+    assert not torch.allclose(model(batch), model(_double(plain[[0, 1, 2]])))  # the new edges make new paths
+    model.train()
+    model(batch).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 def test_from_yaml(molecules):
     text = """
     class_path: gnnlab.nn.PathNN
@@ -319,10 +420,18 @@ def test_settings_that_do_not_fit_are_named(molecules):
         build("molecules", encoder=partial(FeatureEncoder, node=AtomEncoder))(_without_edges(lifted(batch)))
     with pytest.raises(ConfigError, match="aggr must be sum or mean"):
         PathConv(4, 4, aggr="max")
+    with pytest.raises(ConfigError, match="unknown kind 'simpel'") as error:
+        PathConv(4, 4, kind="simpel")
+    assert "simple" in str(error.value)
     with pytest.raises(GraphError, match="needs edge features"):
         PathConv(4, 4, edge_dim=2)(torch.ones(2, 4), torch.tensor([[0], [1]]))
 
 
 def _without_edges(batch: Data) -> Data:
     del batch.edge_attr
+    return batch
+
+
+def _double(batch: Data) -> Data:
+    batch.pe_rwse = batch.pe_rwse.double()
     return batch

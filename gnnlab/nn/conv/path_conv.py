@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import ConfigError, GraphError, nearest
 from gnnlab.graph import enumerate_paths, path_distances, path_edges
 from gnnlab.graph.paths import PathKind
 from gnnlab.nn._path_lstm import EdgeInput, PathLSTM
@@ -49,7 +49,7 @@ class PathConv(nn.Module):
         * **output:** [N, out_channels]
 
     Raises:
-        ConfigError: an unknown ``aggr``, or a ``length`` below 1.
+        ConfigError: an unknown ``aggr`` or ``kind``, or a ``length`` below 1.
         GraphError: no edge features where they are read.
         BudgetError: more paths than fit.
 
@@ -74,6 +74,8 @@ class PathConv(nn.Module):
         super().__init__()
         if aggr not in ("sum", "mean"):
             raise ConfigError(f"aggr must be sum or mean, got '{aggr}'", where="PathConv")
+        if kind not in get_args(PathKind):
+            raise ConfigError(f"unknown kind '{kind}'", where="PathConv", hint=nearest(str(kind), get_args(PathKind)))
         if length < 1:
             raise ConfigError(f"length must be at least 1, got {length}", where="PathConv")
         self.length, self.kind, self.edge_dim, self.aggr = length, kind, edge_dim, aggr
