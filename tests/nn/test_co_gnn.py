@@ -137,6 +137,32 @@ def test_all_standard_is_the_base_network_and_all_isolated_the_graph_without_edg
         torch.testing.assert_close(forced(model, action)(data), base(empty), rtol=1e-12, atol=1e-12)
 
 
+def test_isolated_nodes_of_a_gcn_keep_themselves_with_degree_one():
+    """Self-loops of the input are edges like any other: whoever is isolated does not hear itself through them."""
+    data = bare(4, [(0, 0), (0, 1), (1, 0), (1, 1), (1, 1), (2, 3)])
+    model = forced(build(environment=GCNConv, num_layers=1, level="node"), I).eval()
+    x, _ = model.encoder(data)
+    expected = x + model.layers[0].conv.conv.lin(x).relu()
+    torch.testing.assert_close(model.states(data)[-1], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ENVIRONMENTS if name != "pyg-gcn"]
+)  # keeps a loop of weight 0 in place of a unit one
+def test_edges_keep_their_weights_where_the_input_has_self_loops(name):
+    """Leaving out self-loops must not shift the weights of the other edges."""
+    conv = ENVIRONMENTS[name](4, 4).double().eval()
+    environment, x = Environment(conv, 4), torch.randn(4, 4).double()
+    index = torch.tensor([[0, 0, 1, 1, 2, 3, 0], [0, 1, 0, 1, 3, 2, 1]])
+    active = torch.tensor([0, 1, 0, 1, 0, 1, 1]).double()
+    weight = torch.rand(7).double()
+    keep = active.bool()
+    whole = Edges(CSR.from_edge_index(index, 4), index, None, weight)
+    part = Edges(CSR.from_edge_index(index[:, keep], 4), index[:, keep], None, weight[keep])
+    expected = propagate(conv, accepted_arguments(conv), x, part)[0]
+    torch.testing.assert_close(environment(x, whole, active)[0], expected)
+
+
 def test_truth_table_of_one_edge():
     adj = CSR.from_edge_index(torch.tensor([[0], [1]]), 2)
     kept = {(u, v): float(decision([u, v]).weight(adj)) for u, v in product(range(4), repeat=2)}
@@ -201,6 +227,43 @@ def test_without_tau0_a_temperature_may_be_infinite_but_no_gradient_is_lost_to_n
         model.action.slope.weight.fill_(-1e6)
     model(random_graph(6)).sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("form", ["independent", "joint", "separate"])
+def test_gradients_of_the_temperature_are_differentiable_again(form):
+    """Nothing is written in place, so that second derivatives are right (the released code inverts in place)."""
+    network, data = ActionNetwork(5, SUM, form=form, tau0=0.3).double(), random_graph(7)
+    edges = Edges(CSR.from_edge_index(data.edge_index, 7), data.edge_index)
+    noise, probe = gumbel((7, 4), data.x), torch.randn(14).double()
+
+    def slope(omega: Tensor) -> Tensor:
+        def weight(omega: Tensor) -> Tensor:
+            return torch.func.functional_call(
+                network, {"slope.weight": omega}, (data.x, edges, noise, "argmax")
+            ).weight(edges.adj)
+
+        (gradient,) = torch.autograd.grad(weight(omega) @ probe, omega, create_graph=True)
+        return gradient
+
+    omega = network.slope.weight.detach().clone().requires_grad_()
+    assert slope(omega).any()
+    (second,) = torch.autograd.grad(slope(omega).sum(), omega)
+    assert second.isfinite().all()
+    assert second.any()
+
+
+def test_temperature_scales_gradients_and_nothing_else():
+    """A colder choice is the same choice; in evaluation there is no temperature."""
+    data, outputs, gradients = random_graph(9), [], []
+    for temperature in (0.5, 2.0):
+        model = build(temperature=temperature)
+        torch.manual_seed(3)
+        out = model(data)
+        gradients.append(torch.autograd.grad(out.sum(), model.action.networks[0].convs[0].lin.weight)[0])
+        outputs.append((out, model.eval()(data)))
+    assert torch.equal(outputs[0][0], outputs[1][0])
+    assert torch.equal(outputs[0][1], outputs[1][1])
+    assert not torch.allclose(*gradients)
 
 
 def test_a_temperature_that_is_not_finite_is_an_error_in_training():
@@ -312,6 +375,23 @@ def test_evaluation_does_not_depend_on_the_numbering(evaluation):
     model, data = build(evaluation=evaluation, level="node").eval(), random_graph(9)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(model(renumber(data, order)), model(data)[order])
+
+
+def test_samples_do_not_depend_on_the_numbering_in_distribution():
+    """Draws of a renumbered graph differ, their mean does not."""
+    model, data = build("sampled", num_samples=1).eval(), random_graph(6)
+    moved = renumber(data, torch.tensor([3, 1, 5, 0, 4, 2]))
+    assert not torch.allclose(model(moved), model(data))
+    draws = []
+    for graph in (data, moved):
+        many = Batch.from_data_list([graph] * 1500)
+        # Hashed numbers would be the same for all copies.
+        numbers = gumbel((3, many.num_nodes, 4), many.x)
+        model._noise = lambda x, edges, draw, numbers=numbers: numbers
+        draws.append(model(many).detach())
+        del model._noise
+    error = torch.stack([d.std(0) for d in draws]).norm(dim=0) / 1500**0.5
+    assert ((draws[0].mean(0) - draws[1].mean(0)).abs() < 4 * error).all()
 
 
 @pytest.mark.parametrize("environment", [SUM, SumMeanConv])
@@ -443,7 +523,10 @@ def test_repeated_head():
         ({"environment": partial(SAGEConv, reduce="max")}, "edge_weight 0 is still an edge"),
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"temperature": "cold"}, "temperature must be positive"),
+        ({"temperature": math.inf}, "temperature must be positive"),
+        ({"temperature": math.nan}, "temperature must be positive"),
         ({"tau0": -1.0}, "tau0 must be at least 0"),
+        ({"tau0": math.inf}, "tau0 must be at least 0"),
         ({"tau0": math.nan}, "tau0 must be at least 0"),
         ({"evaluation": "sampel"}, "did you mean 'sample'"),
         ({"action_form": "joined"}, "unknown action_form"),

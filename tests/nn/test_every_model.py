@@ -116,6 +116,16 @@ def typed(num_nodes: int, edge_index: Tensor, generator: torch.Generator) -> Dat
     return Data(x=x, edge_index=edge_index, edge_type=kind)
 
 
+def weighted(num_nodes: int, edge_index: Tensor, generator: torch.Generator) -> Data:
+    """Edges of positive weights."""
+    weight = 0.1 + torch.rand(edge_index.size(1), generator=generator).double()
+    x = torch.randn(num_nodes, 4, generator=generator).double()
+    return Data(x=x, edge_index=edge_index, edge_weight=weight)
+
+
+WEIGHTED = {"make_graph": weighted, "reads": ["x", "edge_weight"]}
+
+
 def mpnn(check: dict[str, Any] | None = None, **settings: Any) -> Case:
     """On complete graphs with distances, unless the check says otherwise."""
     distances = {"make_graph": molecule, "transform": CompleteDistances()}
@@ -135,17 +145,16 @@ def co_gnn(check: dict[str, Any] | None = None, **settings: Any) -> Case:
     return Case(CoGNN, defaults | settings, {"differentiable": False} | (check or {}))
 
 
-def energy(**settings: Any) -> Case:
+def energy(check: dict[str, Any] | None = None, **settings: Any) -> Case:
     """As exact as gradients are compared."""
     sizes = {"hidden_channels": 3, "message_channels": 2, "picnn_channels": 3, "picnn_layers": 2, "in_channels": 4}
     exact = {"beta": 1.0, "tolerance": 1e-11, "adjoint_tolerance": 1e-11, "not_converged": "error"}
-    check = {"edge_channels": 2} if "edge_channels" in settings else {}
-    return Case(EnergyGNN, sizes | exact | settings, {"rtol": 1e-5, "atol": 1e-7, **check})
+    return Case(EnergyGNN, sizes | exact | settings, {"rtol": 1e-5, "atol": 1e-7} | (check or {}))
 
 
-def implicit(model: type[nn.Module], **settings: Any) -> Case:
+def implicit(model: type[nn.Module], check: dict[str, Any] | None = None, **settings: Any) -> Case:
     exact = {"hidden_channels": 4, "in_channels": 4, "tolerance": 1e-12, "max_iterations": 1000}
-    return Case(model, exact | {"not_converged": "error"} | settings)
+    return Case(model, exact | {"not_converged": "error"} | settings, check or {})
 
 
 def pr_mpnn(check: dict[str, Any] | None = None, **settings: Any) -> Case:
@@ -172,7 +181,7 @@ LAST_EDGES = {"unused": ["layers.1.*edge_output.*", "layers.1.*edge_residual.*"]
 RANDOM = {"invariant": False}
 NODE = {"level": "node"}
 CASES = {
-    "gnn": gnn(),
+    "gnn": gnn(check=WEIGHTED),
     "gnn, no encoder": gnn(encoder=None, in_channels=4),
     "gnn, two-layer gcn": gnn(check=NODE, encoder=None, in_channels=4, head=None, residual=False, level="node"),
     "gnn, gin": gnn(partial(GINConv, train_eps=True), norm=BatchNorm, jumping_knowledge="score", pool="sum"),
@@ -251,7 +260,7 @@ CASES = {
     "co gnn, joint": co_gnn(action_form="joint", action=SUM, action_layers=2, norm=nn.LayerNorm),
     "co gnn, separate": co_gnn(NODE, action_form="separate", action=[GCNConv, SUM], aggregate="full", level="node"),
     "co gnn, sampled": co_gnn(RANDOM, evaluation="sample", num_samples=2),
-    "co gnn, expected": co_gnn({"differentiable": True}, evaluation="expected", environment=GATConv),
+    "co gnn, expected": co_gnn({"differentiable": True, **WEIGHTED}, evaluation="expected", environment=GATConv),
     "co gnn, edges": co_gnn(
         {"edge_channels": 2, **LAST_EDGES}, action=GINEConv, environment=GatedGCNConv, encoder=EDGES
     ),
@@ -265,12 +274,12 @@ CASES = {
         environment=GCNConv,
     ),
     "energy, node": energy(kind="node"),
-    "energy, edge": energy(kind="edge", edge_channels=2),
-    "energy, attention": energy(kind="attention"),
-    "ignn": implicit(IGNN),
+    "energy, edge": energy({"edge_channels": 2}, kind="edge", edge_channels=2),
+    "energy, attention": energy(WEIGHTED, kind="attention"),
+    "ignn": implicit(IGNN, WEIGHTED),
     "ignn, three layers": implicit(IGNN, kappa=0.5, implicit_layers=3, phi=nn.Tanh, adjacency="radius"),
     "gsd": implicit(GSDGNN, gamma=3.0, pool="max"),
-    "gsd, normalised": implicit(GSDGNN, normalise=True),
+    "gsd, normalised": implicit(GSDGNN, WEIGHTED, normalise=True),
     "drew": drew(),
     "drew, softmax": drew(NODE, nu=None, hop_weights="softmax", level="node"),
     "drew, edges": drew({"edge_channels": 2, "transform": None}, conv=GINEConv, encoder=EDGES),

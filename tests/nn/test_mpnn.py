@@ -10,10 +10,14 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from gnnlab.data import GraphLoader, GraphStore
+from gnnlab.data.card import card
 from gnnlab.errors import ConfigError, GraphError
+from gnnlab.metrics import CHEMICAL_ACCURACY
 from gnnlab.nn import (
     MPNN,
     AtomEncoder,
@@ -28,6 +32,7 @@ from gnnlab.nn import (
 )
 from gnnlab.ops import CSR
 from gnnlab.rewiring import BondTypes, CompleteDistances, DistanceBins, FullyAdjacent
+from gnnlab.training import GraphTask, train_and_evaluate
 from gnnlab.transform import Compose
 
 NETWORK = partial(EdgeNetworkMessage, edge_channels=5, network_channels=6)
@@ -102,6 +107,7 @@ VARIANTS = {
     "gg-nn": {"message": partial(MatmulMessage, num_types=14), "readout": GatedSum, "init": "linear"},
     "pair": {"message": partial(PairMessage, edge_channels=5), "directed": False},
     "towers": {"towers": 4, "message": partial(MatmulMessage, num_types=14), "master_channels": 6},
+    "towers of edge networks": {"towers": 2, "master_channels": 3, "readout": GatedSum},
     "any convolution": {"message": GINConv, "readout": None, "pool": "mean"},
     "node": {"level": "node"},
 }
@@ -138,6 +144,66 @@ def test_numbering_of_nodes_and_order_of_edges_do_not_matter(name):
     moved = Data(x=data.x[order], edge_index=order.argsort()[data.edge_index][:, edge_order], **columns)
     expected = model(data)
     torch.testing.assert_close(model(moved), expected[order] if name == "node" else expected)
+
+
+@pytest.mark.parametrize("init", ["pad", "linear"])
+def test_first_states(init):
+    model, data = model_of(init=init), CompleteDistances()(molecule(5))
+    expected = (
+        nn.functional.pad(data.x, (0, 5)) if init == "pad" else data.x @ model.first.weight.t() + model.first.bias
+    )
+    torch.testing.assert_close(model.states(data)[0], expected)
+
+
+def test_directions_have_message_functions_of_their_own():
+    """Edges turned round are the other direction; without directions only incoming edges count."""
+    data = molecule(6)
+    data.edge_index, data.edge_attr = data.edge_index[:, :5], torch.rand(5, 5, dtype=torch.double)
+    turned = data.clone()
+    turned.edge_index = data.edge_index.flip(0)
+    model, other = model_of(num_steps=2), model_of(num_steps=2)
+    weights = model.state_dict()
+    swap = {"messages.0": "messages.1", "messages.1": "messages.0"}
+    weights = {key[:9] + swap.get(key[9:19], key[9:19]) + key[19:]: value for key, value in weights.items()}
+    weights["towers.0.update.weight_ih"] = model.towers[0].update.weight_ih.roll(8, dims=1)
+    other.load_state_dict(weights)
+    torch.testing.assert_close(other(turned), model(data))
+    assert not torch.allclose(model(turned), model(data))
+
+    def heard(directed: bool) -> list[bool]:
+        """Whether the ends of the edge 0 -> 1 hear each other in one step."""
+        model = model_of(num_steps=1, directed=directed)
+        edge = Data(x=data.x[:2], edge_index=torch.tensor([[0], [1]]), edge_attr=data.edge_attr[:1])
+        rows = torch.autograd.functional.jacobian(lambda x: _last(model, edge, x), edge.x)
+        return [bool(rows[1, :, 0].any()), bool(rows[0, :, 1].any())]
+
+    assert heard(directed=False) == [True, False]
+    assert heard(directed=True) == [True, True]
+
+
+def _last(model: MPNN, data: Data, x: Tensor) -> Tensor:
+    changed = data.clone()
+    changed.x = x
+    return model.states(changed)[-1]
+
+
+def test_virtual_edges_and_a_master_node_reach_far():
+    """On a path of seven atoms the last one hears the first after six steps, one, or two."""
+    data, types = BondTypes()(molecule(7)), partial(MatmulMessage, num_types=5)
+    path = [*range(6), *range(7, 13)]  # without the bonds that close the ring
+    data.edge_index, data.edge_type = data.edge_index[:, path], data.edge_type[path]
+
+    def hears(steps: int, prepare: object = None, **settings: object) -> bool:
+        graph = data if prepare is None else prepare(data)
+        model = model_of(message=types, num_steps=steps, **settings)
+        rows = torch.autograd.functional.jacobian(lambda x: _last(model, graph, x), graph.x)
+        return bool(rows[6, :, 0].any())
+
+    assert not hears(5)
+    assert hears(6)
+    assert hears(1, FullyAdjacent(relation=4))
+    assert not hears(1, master_channels=3)
+    assert hears(2, master_channels=3)
 
 
 @pytest.mark.parametrize("prepare", [CompleteDistances(), DistanceBins()])
@@ -235,6 +301,82 @@ def test_a_hexagon_and_two_triangles(readout, master):
     ):
         model = model_of(message=message, **settings)
         assert not torch.allclose(model(prepare(hexagon)), model(prepare(triangles)), atol=1e-6)
+
+
+def test_set2set_is_blind_to_copies_and_the_gated_sum_is_not():
+    """A molecule, and two copies of it taken as one graph."""
+    once = BondTypes()(molecule(6))
+    columns = {"x": torch.cat([once.x, once.x]), "edge_type": once.edge_type.repeat(2)}
+    twice = Data(edge_index=torch.cat([once.edge_index, once.edge_index + 6], 1), **columns)
+    types, head = partial(MatmulMessage, num_types=4), lambda i, o: nn.Identity()
+    for readout, factor in ((Set2Set, 1), (GatedSum, 2)):
+        model = model_of(message=types, readout=readout, head=head)
+        torch.testing.assert_close(model(twice), factor * model(once))
+
+
+MESSAGES = {
+    "edge network": NETWORK,
+    "factored": partial(NETWORK, factored=True),
+    "materialised": partial(NETWORK, factored=False),
+    "matmul": partial(MatmulMessage, num_types=4),
+    "pair": partial(PairMessage, edge_channels=5),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("readout", [Set2Set, GatedSum])
+def test_without_edges_the_states_update_on_messages_of_zero(name, readout):
+    """A single atom, atoms without bonds, and both beside a molecule."""
+    model = model_of(message=MESSAGES[name], readout=readout, num_steps=2)
+    none = {"edge_index": torch.empty(2, 0, dtype=torch.long), "edge_attr": torch.empty(0, 5, dtype=torch.double)}
+    atoms = [Data(x=torch.randn(n, 3, dtype=torch.double), **none) for n in (1, 4)]
+    for data in atoms:
+        h = nn.functional.pad(data.x, (0, 5))
+        for state in model.states(data)[1:]:
+            h = gru(model.towers[0].update, h.new_zeros(data.num_nodes, 16), h)
+            torch.testing.assert_close(state, h)
+        model(data).sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    whole = molecule(5)
+    whole.edge_attr = torch.rand(10, 5, dtype=torch.double)
+    batch = Batch.from_data_list([atoms[0], whole, atoms[1]])
+    torch.testing.assert_close(model(batch), torch.cat([model(data) for data in batch.to_data_list()]))
+
+
+def test_thirteen_targets_of_qm9(tmp_path):
+    """Standardised one by one, and judged by chemical accuracy in their own units."""
+    task = card("qm9-13").task
+    graphs = []
+    for n in range(3, 15):
+        graph = molecule(n, n)
+        graph.x, graph.pos, graph.edge_attr = graph.x.float(), graph.pos.float(), graph.edge_attr.float()
+        graph.y = 10.0 ** torch.arange(-3, 10) * (1 + torch.randn(1, 13))
+        graphs.append(CompleteDistances()(graph))
+    parts = dict(zip(("train", "val", "test"), torch.arange(12).split([6, 3, 3]), strict=True))
+    store = GraphStore.from_data_list(graphs, name="molecules").replace(folds={"own": [parts]}).with_fold("own", 0)
+    module = GraphTask(MPNN(13, 8, message=NETWORK, in_channels=3), task, standardise=True)
+    result = train_and_evaluate(module, _Stored(store), tmp_path, max_epochs=2, accelerator="cpu")
+    module.load_state_dict(torch.load(result.checkpoint, weights_only=True)["state_dict"])
+    batch = store[parts["test"]]
+    errors = (module.eval().predict_step(batch) - batch.y).abs().mean(0)
+    accuracy = torch.tensor([CHEMICAL_ACCURACY[target].value for target in card("qm9-13").options["targets"]])
+    assert result.test == pytest.approx(float((errors / accuracy).mean()), rel=1e-4)
+    torch.testing.assert_close(module.scaling.mean, store.column("y")[:6].mean(0))
+
+
+class _Stored(LightningDataModule):
+    def __init__(self, store: GraphStore) -> None:
+        super().__init__()
+        self.store = store
+
+    def train_dataloader(self) -> GraphLoader:
+        return GraphLoader(self.store, 3, index=self.store.splits["train"], shuffle=True)
+
+    def val_dataloader(self) -> GraphLoader:
+        return GraphLoader(self.store, 3, index=self.store.splits["val"])
+
+    def test_dataloader(self) -> GraphLoader:
+        return GraphLoader(self.store, 3, index=self.store.splits["test"])
 
 
 def test_categorical_molecules(molecules):

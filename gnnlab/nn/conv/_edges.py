@@ -87,8 +87,8 @@ def symmetric_norm(
     r"""Entries of :math:`\hat D^{-1/2} \hat A \hat D^{-1/2}` without building a self-loop.
 
     With ``add_self_loops`` every node has exactly one loop, of weight 1 or, if loops are among the edges
-    and weighted, of their mean weight. The returned root coefficient makes up the difference between
-    that loop and the ones the edges already hold.
+    and weighted, of their mean weight; a loop of weight 0 is none. The returned root coefficient makes up
+    the difference between that loop and the ones the edges already hold.
 
     Returns:
         [E] coefficient of every edge (caller's order), a :class:`NodeProduct` if the weights are one, and [N]
@@ -129,7 +129,7 @@ def _normalised_product(
     if add_self_loops:
         count = adj.memo(("loops", exact), lambda: _loops(adj, exact))
         loop = source * target
-        missing = torch.where(count > 0, loop, 1) - count * loop
+        missing = torch.where((count > 0) & (loop != 0), loop, 1) - count * loop
         degree = degree + missing
     scale = _inverse_root(degree)
     root = None if missing is None else (missing * scale * scale).to(dtype)
@@ -154,10 +154,10 @@ def _to_edges(values: Tensor, adj: CSR) -> Tensor:
 
 def _missing_loops(adj: CSR, weight: Tensor | None, dtype: torch.dtype) -> Tensor:
     """[N] weight of the one loop a node shall have, minus the weight of the loops it has."""
-    count = _loops(adj, dtype)
     if weight is None:
-        return 1 - count
-    total = segment_reduce((adj.src == adj.rows).to(dtype) * weight, adj.ptr, "sum")
+        return 1 - _loops(adj, dtype)
+    there = ((adj.src == adj.rows) & (weight != 0)).to(dtype)
+    count, total = segment_reduce(there, adj.ptr, "sum"), segment_reduce(there * weight, adj.ptr, "sum")
     return torch.where(count > 0, total / count.clamp(min=1), 1) - total
 
 
