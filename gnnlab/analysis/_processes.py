@@ -110,6 +110,8 @@ class Descent:
 
     def _gradients(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """[E, d] what every target tells its source, and [N, d] every node's own part."""
+        if hasattr(self.rule, "local_gradients"):
+            return self.rule.local_gradients(views, self.h)
         with torch.enable_grad():
             views, own = views.detach().requires_grad_(), self.h.detach().requires_grad_()
             energy = self.rule.local_energy(views, own).sum()

@@ -66,7 +66,7 @@ def asynchronous_run(
     Many runs are one union: repeat the graphs (``store[index.repeat(runs)]``), each of which has randomness of
     its own.
 
-    Cost: a tick is one local step of all nodes (for a GNN: of every layer that is due), and one copy of N d numbers;
+    Cost: a tick is one local step of all nodes (of a GNN: each layer on the nodes due for it), and a copy of N d numbers;
     O(B N d) memory, and O(B E d) more for energies.
 
     Args:

@@ -126,6 +126,15 @@ def test_local_rule(normalise):
     torch.testing.assert_close(rule.readout(h), net(data))
 
 
+@pytest.mark.parametrize("normalise", [False, True])
+def test_gradients_of_the_rule_in_closed_form(normalise):
+    rule = GSDGNN(2, 4, 0.7, normalise, in_channels=3, level="node").double().local_rule(weighted())
+    views, own = (random(rows, 4, seed=rows).requires_grad_() for rows in (EDGES.size(1), 5))
+    expected = torch.autograd.grad(rule.local_energy(views, own).sum(), (views, own))
+    for ours, theirs in zip(rule.local_gradients(views.detach(), own.detach()), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(ConfigError, match="gamma must be a number that is not negative"):
         GSDGNN(2, in_channels=3, gamma=-1)

@@ -65,7 +65,11 @@ class FixedPointRule(LocalRule, Protocol):
 
 @runtime_checkable
 class EnergyRule(LocalRule, Protocol):
-    """States of rest minimise the sum of the nodes' energies."""
+    """States of rest minimise the sum of the nodes' energies.
+
+    A rule that knows the gradients of ``local_energy`` in closed form may offer them as
+    ``local_gradients(h_views, h_own)``: [E, d] with respect to ``h_views`` and [N, d] with respect to ``h_own``.
+    """
 
     def local_energy(self, h_views: Tensor, h_own: Tensor) -> Tensor:
         """Energy of every node.

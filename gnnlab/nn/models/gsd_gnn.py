@@ -149,10 +149,13 @@ class _Smoother:
         near = aggregate(y, self.adj, edge_weight=self.weight) + aggregate(y, self.reverse, edge_weight=self.weight)
         return h + self.gamma * self.scale * (self.degree * y - near / 2)
 
+    def differences(self, h_views: Tensor, h_own: Tensor) -> Tensor:
+        """[E, d] scaled states of the sources, as seen by the targets, less those of the targets."""
+        return gather_source(self.scale, self.adj) * h_views - gather_target(self.scale * h_own, self.adj)
+
     def roughness(self, h_views: Tensor, h_own: Tensor) -> Tensor:
         r"""[N] parts of :math:`\gamma \, \mathrm{tr}(H^\top L H)`, by the targets of the edges."""
-        difference = gather_source(self.scale, self.adj) * h_views - gather_target(self.scale * h_own, self.adj)
-        square = difference.square().sum(1)
+        square = self.differences(h_views, h_own).square().sum(1)
         return self.gamma / 2 * aggregate_edges(square, self.adj, h_own.size(0), self.weight)
 
     def detach(self) -> _Smoother:
@@ -172,6 +175,13 @@ class _Rule:
 
     def local_energy(self, h_views: Tensor, h_own: Tensor) -> Tensor:
         return (h_own - self.signal).square().sum(1) + self.smoother.roughness(h_views, h_own)
+
+    def local_gradients(self, h_views: Tensor, h_own: Tensor) -> tuple[Tensor, Tensor]:
+        smoother = self.smoother
+        pull = smoother.gamma * smoother.differences(h_views, h_own)
+        pull = pull if smoother.weight is None else pull * smoother.weight.view(-1, 1)
+        own = 2 * (h_own - self.signal) - smoother.scale * aggregate_edges(pull, smoother.adj, h_own.size(0))
+        return gather_source(smoother.scale, smoother.adj) * pull, own
 
     def step_size(self) -> Tensor:
         r"""[G], 1 over Gershgorin's bound :math:`2 (1 + 2 \gamma \max_i s_i^2 d_i)`."""
