@@ -66,8 +66,8 @@ def asynchronous_run(
     Many runs are one union: repeat the graphs (``store[index.repeat(runs)]``), each of which has randomness of
     its own.
 
-    Cost: a tick is one local step of all nodes (of a GNN: each layer on the nodes due for it), and a copy of N d numbers;
-    O(B N d) memory, and O(B E d) more for energies.
+    Cost: a tick is one local step of all nodes (of a GNN: of each layer, for the nodes that are due), and one copy of
+    N d numbers; O(B N d) memory, and O(B E d) more for energies.
 
     Args:
         model: A model in evaluation mode, or an object with ``local_rule(batch)`` that can be called with a batch.
