@@ -4,6 +4,7 @@ from gnnlab.graph.colour_refinement import colour_hashes, colour_refinement, gra
 from gnnlab.graph.components import Layers, breadth_first_layers, connected_components
 from gnnlab.graph.cycle_counts import closed_walk_counts, cycle_counts
 from gnnlab.graph.diffusion import Diffusion, diffusion_matrix
+from gnnlab.graph.distance_wl import DistanceWL
 from gnnlab.graph.distances import PairDistances, diameter, k_hop_pairs, shortest_path_distances
 from gnnlab.graph.ego_pairs import EgoIntersections, EgoVertices, ego_intersections, ego_vertices, multiset_codes
 from gnnlab.graph.electrostatics import electrostatic_statistics
@@ -11,6 +12,7 @@ from gnnlab.graph.equivariant_polynomials import equivariant_polynomial, polynom
 from gnnlab.graph.feature_propagation import propagate_features
 from gnnlab.graph.forman import augmented_forman_curvature, balanced_forman_curvature
 from gnnlab.graph.gap import CheegerBounds, cheeger_bounds, spectral_gap
+from gnnlab.graph.graph_classes import graph_classes
 from gnnlab.graph.homomorphisms import homomorphism_counts
 from gnnlab.graph.homophily import Homophily, homophily
 from gnnlab.graph.kirchhoff import Estimate, total_effective_resistance_estimate
@@ -19,6 +21,7 @@ from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_lapla
 from gnnlab.graph.multigraph import Multigraph, cyclic_patterns, multigraphs
 from gnnlab.graph.near_distances import distance_histogram, pair_distances
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
+from gnnlab.graph.path_wl import PathWL
 from gnnlab.graph.paths import enumerate_paths, path_distances, path_edges
 from gnnlab.graph.resistance import (
     biharmonic_distance,
@@ -36,7 +39,9 @@ from gnnlab.graph.sketch import (
 )
 from gnnlab.graph.spectra import LaplacianSpectrum, laplacian_eigh
 from gnnlab.graph.subgraph_counts import subgraph_counts
+from gnnlab.graph.subgraph_wl import SubgraphWL
 from gnnlab.graph.triangles import triangles
+from gnnlab.graph.tuple_wl import TupleWL
 from gnnlab.graph.undirected import undirected_edges
 from gnnlab.graph.walk_counts import walk_counts
 from gnnlab.graph.walk_probabilities import walk_probabilities
@@ -46,6 +51,7 @@ __all__ = [
     "BiharmonicSketch",
     "CheegerBounds",
     "Diffusion",
+    "DistanceWL",
     "EgoIntersections",
     "EgoVertices",
     "Estimate",
@@ -55,8 +61,11 @@ __all__ = [
     "Layers",
     "Multigraph",
     "PairDistances",
+    "PathWL",
     "ResistanceSketch",
     "Solution",
+    "SubgraphWL",
+    "TupleWL",
     "augmented_forman_curvature",
     "balanced_forman_curvature",
     "biharmonic_distance",
@@ -79,6 +88,7 @@ __all__ = [
     "ego_vertices",
     "enumerate_paths",
     "equivariant_polynomial",
+    "graph_classes",
     "graph_colours",
     "k_hop_pairs",
     "homomorphism_counts",
