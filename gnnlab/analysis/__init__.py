@@ -4,7 +4,7 @@ from gnnlab.analysis.actions import ACTIONS, ActionStatistics, action_statistics
 from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, ScriptedSchedule, asynchronous_run
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
 from gnnlab.analysis.evidence import INVARIANTS, Evidence
-from gnnlab.analysis.methods import deterministic_encodings
+from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
 from gnnlab.analysis.separation import SeparationReport, family_classes, separated_pairs, separation
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "AsynchronousRun",
     "AsynchronyRow",
     "Evidence",
+    "Refined",
     "RandomSchedule",
     "ScriptedSchedule",
     "SeparationReport",
@@ -22,6 +23,7 @@ __all__ = [
     "asynchrony_table",
     "deterministic_encodings",
     "family_classes",
+    "refinements",
     "separated_pairs",
     "separation",
 ]

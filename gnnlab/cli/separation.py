@@ -1,4 +1,4 @@
-"""``gnnlab separation``: which graphs every encoding tells apart, exactly, without training."""
+"""``gnnlab separation``: which graphs every encoding and refinement tells apart, exactly, without training."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--encoding",
         action="append",
-        help="class path of a transform without arguments, or a row of the table; repeat for more (default: all)",
+        help="class path of a transform without arguments, a refinement such as sswl, 3-fwl or 1,2-wl, or a row of the "
+        "table; repeat for more (default: all of them)",
     )
-    parser.add_argument("--colouring", choices=_COLOURINGS, action="append", help="default: both")
+    parser.add_argument("--colouring", choices=_COLOURINGS, action="append", help="of encodings; default: both")
     parser.add_argument("--tolerance", type=float, help="default: 1e-6 in single precision, 1e-11 in double")
     parser.add_argument("--json", type=Path, help="write the rows, and the pairs told apart, to this file")
     options = parser.parse_args(argv)
@@ -72,27 +73,29 @@ def main(argv: list[str]) -> int:
 _LEGEND = (
     "multiset: the values alone; wl: colours refined from them until they are stable; unstable: graphs told apart from "
     "a renumbered copy of themselves, whose pairs do not count; clear by: factor between "
-    "the tolerance and the nearest difference of two values"
+    "the tolerance and the nearest difference of two values; names in small letters: refinements, as strong as "
+    "networks of their kind can be without encodings"
 )
 
 
 def _methods(names: list[str] | None) -> dict[str, Method]:
-    from gnnlab.analysis import INVARIANTS, deterministic_encodings
+    from gnnlab.analysis import INVARIANTS, deterministic_encodings, refinements
 
-    known = {**INVARIANTS, **deterministic_encodings()}
-    return (
-        known if names is None else {name: known[name] if name in known else _imported(name, known) for name in names}
-    )
+    known = {**INVARIANTS, **refinements(), **deterministic_encodings()}
+    return known if names is None else {name: known.get(name) or _unlisted(name, known) for name in names}
 
 
-def _imported(path: str, known: dict[str, Method]) -> Method:
-    module, _, name = path.rpartition(".")
+def _unlisted(name: str, known: dict[str, Method]) -> Method:
+    """A transform by its class path, or a refinement by its name."""
+    from gnnlab.analysis import Refined
+
+    module, _, attribute = name.rpartition(".")
     try:
-        return getattr(import_module(module), name)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"unknown encoding '{path}'", where="gnnlab separation", hint=nearest(path, known)) from error
+        return getattr(import_module(module), attribute)() if module else Refined(name)
+    except (ImportError, AttributeError, ConfigError) as error:
+        raise ConfigError(f"unknown encoding '{name}'", where="gnnlab separation", hint=nearest(name, known)) from error
     except TypeError as error:
-        raise ConfigError(f"cannot build '{path}' without arguments: {error}", where="gnnlab separation") from error
+        raise ConfigError(f"cannot build '{name}' without arguments: {error}", where="gnnlab separation") from error
 
 
 def _rows(
@@ -100,8 +103,10 @@ def _rows(
 ) -> list[dict[str, Any]]:
     import torch
 
-    from gnnlab.analysis import separation
+    from gnnlab.analysis import Refined, separation
 
+    # A refinement has said all there is: refining colours of graphs once more adds nothing.
+    colourings = ["multiset"] if isinstance(method, Refined) else colourings
     paired = "category" in store.columns
     group = torch.arange(len(store)) // 2 if paired else torch.zeros(len(store), dtype=torch.long)
     start = time.perf_counter()

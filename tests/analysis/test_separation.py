@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnlab.analysis import INVARIANTS, Evidence, deterministic_encodings, family_classes, separated_pairs, separation
+from gnnlab.analysis import (
+    INVARIANTS,
+    Evidence,
+    Refined,
+    deterministic_encodings,
+    family_classes,
+    refinements,
+    separated_pairs,
+    separation,
+)
 from gnnlab.data import GraphStore, load_dataset
 from gnnlab.encodings import DistancePE, ElenePE, LaplacianPE, RandomWalkPE, RowNormalize, SingularVectorPE
 from gnnlab.encodings._pairs import all_pairs
@@ -112,6 +121,16 @@ def test_strongly_regular_families(mirror) -> None:
         assert not report.unstable.any()
 
 
+@pytest.mark.mirror
+def test_refinements_agree_with_invariants(brec) -> None:
+    few = brec.subset((brec.column("category") <= 1).nonzero().flatten())
+    for name, invariant in (("wl", "1-WL"), ("spd-wl", "SPD-WL")):
+        report = separated_pairs(few, Refined(name), "multiset")
+        assert torch.equal(report.separated, separated_pairs(few, INVARIANTS[invariant]).separated)
+        assert not report.unstable.any()
+    assert bool(separated_pairs(few, Refined("swl-vs"), "multiset").separated.all())
+
+
 def hexagon_and_triangles() -> GraphStore:
     ring = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
     two = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 0, 4, 5, 3]])
@@ -128,9 +147,9 @@ def isomorphic_pair() -> GraphStore:
     )
 
 
-@pytest.mark.parametrize("name", [*INVARIANTS, *deterministic_encodings()])
+@pytest.mark.parametrize("name", [*INVARIANTS, *refinements(), *deterministic_encodings()])
 def test_no_method_tells_a_graph_from_a_renumbered_one(name) -> None:
-    method = {**INVARIANTS, **deterministic_encodings()}[name]
+    method = {**INVARIANTS, **refinements(), **deterministic_encodings()}[name]
     for report in separation(isomorphic_pair(), method, torch.tensor([0, 0])).values():
         assert not report.separated.any()
         assert not report.unstable.any()

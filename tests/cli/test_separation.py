@@ -29,10 +29,33 @@ def test_a_family(mirror, gnnlab) -> None:
 
 
 @pytest.mark.mirror
+def test_refinements_by_name(mirror, gnnlab, tmp_path) -> None:
+    path = tmp_path / "rows.json"
+    names = ["swl-vs", "1,2-wl", "1-WL"]
+    arguments = [argument for name in names for argument in ("--encoding", name)]
+    code, _, _ = gnnlab("separation", "--dataset", "sr16622", *arguments, "--json", path)
+    assert code == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["encoding"], row["colouring"], row["classes"], row["unstable"]) for row in rows] == [
+        ("swl-vs", "multiset", 1, 0),
+        ("1,2-wl", "multiset", 2, 0),
+        ("1-WL", "multiset", 1, 0),
+        ("1-WL", "wl", 1, 0),
+    ]
+
+
+@pytest.mark.mirror
 def test_what_cannot_be_computed_is_left_out(mirror, gnnlab) -> None:
     code, out, _ = gnnlab("separation", "--dataset", "sr16622", "--encoding", "gnnlab.encodings.RowNormalize")
     assert code == 1
     assert "left out: gnnlab.encodings.RowNormalize: RowNormalize: writes no" in out
+
+
+def test_unknown_refinement(gnnlab) -> None:
+    code, _, err = gnnlab("separation", "--encoding", "psw-vs")
+    assert code == 2
+    assert "unknown encoding 'psw-vs'" in err
+    assert "did you mean 'pswl-vs'" in err
 
 
 def test_unknown_encoding(gnnlab) -> None:
