@@ -21,6 +21,7 @@ attribute            shape, dtype                        meaning
 ``path_<l>_edge``    [P_l, l] long                       edge between the nodes of a path; indexes edges
 ``path_<l>_<name>``  [P_l, ...]                          anything else about these paths (``distance``: to the root)
 ``pair_index``       [2, P] long                         ordered node pairs (root, v)
+``pair_mark``        [P] long                            mark of a node in the subgraph of its root
 ``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge
 ``batch``, ``ptr``   [N], [G + 1] long                   as in PyG
 ``train_mask``...    [N] bool                            node-level splits

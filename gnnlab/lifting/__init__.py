@@ -1,6 +1,7 @@
 """Lifting: transforms that add higher-order structure to a graph."""
 
 from gnnlab.lifting.candidate_pairs import CandidatePairs
+from gnnlab.lifting.node_pairs import NodePairs
 from gnnlab.lifting.paths import Paths
 
-__all__ = ["CandidatePairs", "Paths"]
+__all__ = ["CandidatePairs", "NodePairs", "Paths"]

@@ -59,7 +59,7 @@ def _one(tensors: dict[str, Tensor], data: Data, begin: int, end: int, graph: in
     if "pair_index" in tensors:
         index = tensors["pair_index"]
         mine = (index[0] >= begin) & (index[0] < end)
-        rows = [(index[:, mine] - begin).t(), *(tensors[key][mine].flatten(1) for key in pairs)]
+        rows = [(index[:, mine] - begin).t(), *(_as_columns(tensors[key][mine]) for key in pairs)]
         others["+".join(["pair_index", *pairs])] = _sorted_rows(torch.cat([row.double() for row in rows], dim=1))
         tensors = {key: value for key, value in tensors.items() if key not in ("pair_index", *pairs)}
     inside = (data.edge_index[0] >= begin) & (data.edge_index[0] < end)
@@ -78,7 +78,7 @@ def _one(tensors: dict[str, Tensor], data: Data, begin: int, end: int, graph: in
             others["+".join([key, *beside])] = _sorted_rows(torch.cat([part.double() for part in parts], 1))
         elif key.startswith("edge_"):
             names.append(key)
-            edges.append(value[inside].flatten(1) if value.dim() > 1 else value[inside, None])
+            edges.append(_as_columns(value[inside]))
         elif _is_node_attribute(data, key):
             nodes[key] = value[begin:end]
         else:
@@ -97,6 +97,10 @@ def _unnumbered(data: Data, key: str, begin: int) -> Tensor:
     """What is said of every path, with the ends of an edge in place of its number."""
     value = data[key].flatten(1)
     return (data.edge_index.t()[value] - begin).flatten(1) if key.endswith("_edge") else value
+
+
+def _as_columns(value: Tensor) -> Tensor:
+    return value.flatten(1) if value.dim() > 1 else value[:, None]
 
 
 def _indexes_nodes(key: str) -> bool:
