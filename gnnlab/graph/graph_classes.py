@@ -44,6 +44,7 @@ REFINEMENTS: dict[str, Refinement] = {
     "2,1-wl": TupleWL(2, 1),
     "2,1-fwl": TupleWL(2, 1, folklore=True),
     "spd-wl": DistanceWL(),
+    "resistance-wl": DistanceWL("resistance"),
     "path-wl": PathWL(),
 }
 """Methods by name; any other ``k-wl``, ``k-fwl``, ``k,l-wl`` and ``k,l-fwl`` is known as well."""
@@ -71,7 +72,7 @@ def graph_classes(
       ``k,l-wl`` and ``k,l-fwl``, the same on copies with l labelled nodes: see :class:`gnnlab.graph.TupleWL`.
     * ``swl-vs``, ``swl-sv``, ``pswl-vs``, ``pswl-sv``, ``gswl``, ``sswl``, subgraph networks: see
       :class:`gnnlab.graph.SubgraphWL`.
-    * ``spd-wl``, attention with hop distances: see :class:`gnnlab.graph.DistanceWL`.
+    * ``spd-wl`` and ``resistance-wl``, attention with distances: see :class:`gnnlab.graph.DistanceWL`.
     * ``path-wl``, path networks: see :class:`gnnlab.graph.PathWL`.
 
     A colour is a 64-bit word, hashed from those it follows from; a multiset is the sum of its mixed words. A round

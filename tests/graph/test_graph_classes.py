@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterable
+from fractions import Fraction
 from itertools import product
 
 import networkx as nx
@@ -146,7 +147,33 @@ def slow_nodes(graphs: list[Slow], heard: Callable[[Slow, dict, int], Hashable],
 
 
 def slow_distance(method: DistanceWL, graphs: list[Slow], rounds: int | None) -> list[Hashable]:
-    return slow_nodes(graphs, lambda g, c, v: bag((c[u], g.hops[u][v]) for u in g.nodes), rounds)
+    tables = {id(g): g.hops if method.distance == "hops" else resistances(g) for g in graphs}
+    return slow_nodes(graphs, lambda g, c, v: bag((c[u], tables[id(g)][u][v]) for u in g.nodes), rounds)
+
+
+def resistances(g: Slow) -> list[list]:
+    """By removing nodes one after the other (star-mesh transform), in fractions; -1 between components."""
+    table = [[Fraction(-1)] * len(g.nodes) for _ in g.nodes]
+    for first, second in product(g.nodes, g.nodes):
+        weight = [[Fraction(0)] * len(g.nodes) for _ in g.nodes]
+        for source, target, _ in g.edges:
+            if source != target:
+                weight[source][target] += Fraction(1, 2)
+                weight[target][source] += Fraction(1, 2)
+        for node in g.nodes:
+            total = sum(weight[node])
+            if node in (first, second) or not total:
+                continue
+            for a, b in product(g.nodes, g.nodes):
+                if a != b and node not in (a, b):
+                    weight[a][b] += weight[a][node] * weight[node][b] / total
+            for other in g.nodes:
+                weight[node][other] = weight[other][node] = Fraction(0)
+        if first == second:
+            table[first][second] = Fraction(0)
+        elif weight[first][second]:
+            table[first][second] = 1 / weight[first][second]
+    return table
 
 
 def slow_path(method: PathWL, graphs: list[Slow], rounds: int | None) -> list[Hashable]:
@@ -172,6 +199,7 @@ METHODS = [
     TupleWL(2, 1, folklore=True),
     TupleWL(3, folklore=True),
     DistanceWL(),
+    DistanceWL("resistance"),
     PathWL(2),
     PathWL(3, "simple"),
     PathWL(3, "simple", distances=True),
@@ -259,6 +287,8 @@ WEAKER = [
     ("2,1-wl", "2,1-fwl"),
     ("2-fwl", "2,1-fwl"),
     ("wl", "spd-wl"),
+    ("wl", "resistance-wl"),
+    ("resistance-wl", "2-fwl"),
     ("spd-wl", "2-fwl"),
     ("wl", "path-wl"),
 ]
@@ -366,7 +396,7 @@ def test_degenerate(method) -> None:
     assert partition(few.tolist()) == {frozenset({0, 2}), frozenset({1, 3}), frozenset({4})}
     loop = graph_classes(torch.tensor([[1], [1]]), torch.tensor([0, 1, 2]), method)
     # Neither distances nor paths see a self-loop.
-    assert loop.unique().numel() == (1 if method in ("spd-wl", "path-wl") else 2)
+    assert loop.unique().numel() == (1 if method in ("spd-wl", "resistance-wl", "path-wl") else 2)
 
 
 def test_large_graphs() -> None:
@@ -400,6 +430,7 @@ def test_bad_input() -> None:
         (lambda: TupleWL(0), "k must be at least 1"),
         (lambda: TupleWL(1, -1), "l at least 0"),
         (lambda: TupleWL(marking="hops"), "unknown marking 'hops'"),
+        (lambda: DistanceWL("resistances"), "did you mean 'resistance'"),
         (lambda: PathWL(0), "length must be at least 1"),
         (lambda: PathWL(kind="all"), "unknown kind 'all'"),
     ):

@@ -152,8 +152,10 @@ def test_subgraph_classes_on_brec(brec, method, cfi) -> None:
 
 
 @pytest.mark.mirror
-def test_colour_refinement_separates_nothing_of_brec_and_distances_83(brec) -> None:
+def test_colour_refinement_separates_nothing_of_brec_and_distances_83_and_236(brec) -> None:
     assert not separated(brec, "wl").any()
+    found = separated(brec, "resistance-wl")
+    assert torch.bincount(brec.column("category")[::2][found], minlength=7).tolist() == [60, 50, 0, 100, 26, 0, 0]
     found = separated(brec, "spd-wl")
     assert torch.bincount(brec.column("category")[::2][found], minlength=7).tolist() == [16, 14, 0, 41, 12, 0, 0]
     union = brec[torch.arange(len(brec))]
