@@ -43,8 +43,8 @@ class NodePairs(Transform):
     without (v, u); the aggregations ``vu`` and ``vL`` then refuse the pairs.
 
     Cost: time and memory follow the number of pairs: sum of :math:`n^2` (``full``), or of the ego networks' sizes
-    (``ego``, found by searching ``hops`` deep), at 24 bytes each while they are made. One graph of 1e5 nodes has 224 GiB
-    of pairs, and is refused before anything is allocated; ``ego`` takes it as long as its ego networks are small.
+    (``ego``, found by searching ``hops`` deep), at 24 bytes each while they are made. One graph of 1e5 nodes has
+    224 GiB of pairs, and is refused before anything is allocated; ``ego`` takes it where its ego networks are small.
 
     Args:
         policy: ``full`` or ``ego``.
@@ -106,7 +106,7 @@ class NodePairs(Transform):
 
     def forward(self, data: Data) -> Data:
         ptr, edges = graph_ptr(data), data.edge_index
-        other = [key for key in data.keys() if key.startswith("pair_") and key not in ("pair_index", "pair_mark")]
+        other = [key for key in data.to_dict() if key.startswith("pair_") and key not in ("pair_index", "pair_mark")]
         if other:
             raise GraphError(
                 f"the graph has features of pairs already ({', '.join(other)}), which belong to its present pairs",

@@ -22,6 +22,7 @@ from gnnlab.nn.conv import (
     RGCNConv,
     RGINConv,
     SAGEConv,
+    SubgraphConv,
     SumMeanConv,
 )
 from gnnlab.nn.dropout import Dropout
@@ -64,6 +65,8 @@ from gnnlab.nn.models import (
     EnergyGNN,
     LayerActions,
     PathNN,
+    Recipe,
+    SubgraphGNN,
 )
 from gnnlab.nn.node_product import NodeProduct
 from gnnlab.nn.norm import BatchNorm, real_rows
@@ -73,6 +76,9 @@ from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "Recipe",
+    "SubgraphConv",
+    "SubgraphGNN",
     "NodeProduct",
     "MLPEncoder",
     "PathConv",

@@ -152,14 +152,19 @@ class Tuples:
         return self._kept("own_node", lambda: self._reading(self.node, self.node, "vv reads (v, v)", hint))
 
     @property
-    def diagonal(self) -> Tensor:
-        """[P] bool, the rows (u, u)."""
-        return self._kept("diagonal", lambda: self.root == self.node)
+    def diagonal_rows(self) -> Tensor:
+        """[D] long, the rows (u, u)."""
+        return self._kept("diagonal", lambda: (self.root == self.node).nonzero().flatten())
 
     @property
     def by_root(self) -> Layout:
         """R x P: the rows of every root. Its transpose brings root states to the rows."""
         return self._kept("by_root", lambda: segments(self.root_ptr, self.num_rows))
+
+    @property
+    def of_roots(self) -> Layout:
+        """R x P: the row (u, u) of every root that has one."""
+        return self._kept("of_roots", self._of_roots)
 
     @property
     def by_node(self) -> Layout:
@@ -191,6 +196,13 @@ class Tuples:
     def _full(self) -> bool:
         nodes = torch.cat([self.ptr.diff(), self.ptr.new_full((1,), -1)])[self.root_graph]
         return bool((nodes == self.root_ptr.diff()).all())
+
+    def _of_roots(self) -> Layout:
+        bounds = torch.arange(self.num_roots + 1, device=self.root.device)
+        ptr = torch.searchsorted(self.root[self.diagonal_rows], bounds)
+        has = torch.zeros_like(self.root).index_fill(0, self.diagonal_rows, 1)
+        ptr_t = torch.cat([has.new_zeros(1), has.cumsum(0)])
+        return Layout(ptr.int(), self.diagonal_rows.int(), None, ptr_t.int(), self.root[self.diagonal_rows].int(), None)
 
     def _reading(self, root: Tensor, node: Tensor, what: str, hint: str) -> CSR:
         """Every row reads one other: a graph of P edges, so that the gradient is a sum over sorted rows."""

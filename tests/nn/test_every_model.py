@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 import gnnlab.nn.models as models
 from gnnlab.encodings import RRWP, LaplacianPE, RandomWalkPE
-from gnnlab.lifting import CandidatePairs, Paths
+from gnnlab.lifting import CandidatePairs, NodePairs, Paths
 from gnnlab.nn import (
     GNN,
     GPSE,
@@ -55,6 +55,7 @@ from gnnlab.nn import (
     SAGEConv,
     SelfAttention,
     SignNet,
+    SubgraphGNN,
     SumMeanConv,
     VirtualNode,
 )
@@ -299,6 +300,11 @@ CASES = {
         GPSE,
         {"hidden_channels": 4, "num_layers": 2, "noise_channels": 3, "head_channels": 4, "target_channels": [2, 1]},
         {"in_channels": None, **NODE, **RANDOM},
+    ),
+    "SSWL+": Case(
+        SubgraphGNN,
+        {"hidden_channels": 4, "num_layers": 2, "in_channels": 4},
+        {"transform": NodePairs(marking="distance")},
     ),
     "average over draws": Case(OfDraws, {"encoding": partial(RandomNodeInit, out_channels=4), "num_draws": 2}, RANDOM),
 }

@@ -22,6 +22,7 @@ from gnnlab.nn.conv.rgated_gcn_conv import RGatedGCNConv
 from gnnlab.nn.conv.rgcn_conv import RGCNConv
 from gnnlab.nn.conv.rgin_conv import RGINConv
 from gnnlab.nn.conv.sage_conv import SAGEConv
+from gnnlab.nn.conv.subgraph_conv import SubgraphConv
 from gnnlab.nn.conv.sum_mean_conv import SumMeanConv
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "RGatedGCNConv",
     "RelationalConv",
     "SAGEConv",
+    "SubgraphConv",
 ]

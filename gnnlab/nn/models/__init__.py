@@ -1,5 +1,6 @@
 """Models: what maps a batch to predictions."""
 
+from gnnlab.nn.models._subgraph_recipes import Recipe
 from gnnlab.nn.models.average_over_draws import AverageOverDraws
 from gnnlab.nn.models.co_gnn import CoGNN, LayerActions
 from gnnlab.nn.models.drew import DRew
@@ -11,8 +12,11 @@ from gnnlab.nn.models.ignn import IGNN
 from gnnlab.nn.models.mpnn import MPNN
 from gnnlab.nn.models.path_nn import PathNN
 from gnnlab.nn.models.pr_mpnn import PRMPNN
+from gnnlab.nn.models.subgraph_gnn import SubgraphGNN
 
 __all__ = [
+    "Recipe",
+    "SubgraphGNN",
     "PathNN",
     "LayerActions",
     "CoGNN",

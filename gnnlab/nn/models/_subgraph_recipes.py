@@ -1,0 +1,91 @@
+"""What subgraph networks there are: which rows, which marks, which aggregations, which pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gnnlab.errors import ConfigError, nearest
+from gnnlab.nn.conv.subgraph_conv import Aggregation, check_aggregations
+
+__all__ = ["RECIPES", "Recipe", "recipe_of"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A subgraph network, but for its widths.
+
+    Args:
+        aggregations: Of every layer, see :class:`gnnlab.nn.SubgraphConv`; the pair's own state is always read.
+        pool: ``VS`` pools the nodes of every subgraph, then subgraphs; ``SV`` every node over the subgraphs, then
+            nodes; ``root`` keeps the root of every subgraph, then pools roots.
+        policy: ``full``: subgraphs are whole graphs; ``ego``: ego networks (whole graphs are such of a large radius).
+        marking: ``node``, ``distance``, or ``none`` that are read.
+        hops: Radius of the ego networks that is suggested.
+        diagonal: Whether roots have weights of their own.
+        reduce: ``sum`` or ``mean`` over subgraphs or nodes inside layers.
+
+    Example:
+        >>> Recipe(("uL", "vG"), pool="SV").pool
+        'SV'
+    """
+
+    aggregations: tuple[Aggregation, ...] = ("uL", "vL", "vv")
+    pool: Literal["VS", "SV", "root"] = "VS"
+    policy: Literal["full", "ego"] = "full"
+    marking: Literal["node", "distance", "none"] = "distance"
+    hops: int = 3
+    diagonal: bool = False
+    reduce: Literal["sum", "mean"] = "sum"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "aggregations", tuple(self.aggregations))
+        check_aggregations(self.aggregations, "Recipe")
+        for name, known in _KNOWN.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"unknown {name} '{value}'", where="Recipe", hint=nearest(str(value), known))
+
+    @property
+    def lifting(self) -> str:
+        """The transform that prepares graphs for it."""
+        ego = f"policy='ego', hops={self.hops}, " if self.policy == "ego" else ""
+        return f"gnnlab.lifting.NodePairs({ego}marking='{self.marking}')"
+
+
+_KNOWN = {
+    "pool": ("VS", "SV", "root"),
+    "policy": ("full", "ego"),
+    "marking": ("node", "distance", "none"),
+    "reduce": ("sum", "mean"),
+}
+_SWL, _PSWL = Recipe(("uL",)), Recipe(("uL", "vv"))
+
+RECIPES: dict[str, Recipe] = {
+    "swl-vs": _SWL,
+    "swl-sv": replace(_SWL, pool="SV"),
+    "pswl-vs": _PSWL,
+    "pswl-sv": replace(_PSWL, pool="SV"),
+    "gswl": Recipe(("uL", "vG")),
+    "sswl": Recipe(("uL", "vL")),
+    "sswl+": Recipe(("uL", "vL", "vv")),
+    "ngnn": replace(_SWL, policy="ego"),
+    "ds-gnn": replace(_SWL, marking="node"),
+    "dss-gnn": Recipe(("uL", "vGL"), marking="node", reduce="mean"),
+    "id-gnn": replace(_SWL, policy="ego", marking="node", pool="root", diagonal=True),
+    "gnn-ak": replace(_PSWL, policy="ego", marking="none"),
+    "gnn-ak+": Recipe(("uL", "vv", "vG"), policy="ego"),
+    "sun": Recipe(("uL", "uu", "vv", "uG", "vG", "vGL"), marking="node", diagonal=True, reduce="mean"),
+    "osan-1": replace(_SWL, marking="node"),
+    "reign2": Recipe(("uL", "vL", "vu", "uu", "vv", "uG", "vG"), marking="node"),
+}
+"""By name; each stands for the class of networks its aggregations belong to, with the layer of GNN-SSWL."""
+
+
+def recipe_of(recipe: str | Recipe) -> Recipe:
+    """The recipe of a name."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise ConfigError(f"unknown recipe '{recipe}'", where="SubgraphGNN", hint=nearest(str(recipe), RECIPES))
+    return RECIPES[recipe]
