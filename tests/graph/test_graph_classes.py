@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import (
@@ -242,6 +242,31 @@ subgraph_methods = st.builds(
 @given(subgraph_methods, unions(max_nodes=5, max_edges=8), st.integers(0, 2) | st.none(), st.integers(1, 2))
 def test_subgraphs_equal_the_definition(method, union, rounds, kinds) -> None:
     check_definition(method, union, rounds, kinds)
+
+
+def crowd(nodes: int, undirected: bool, count: int = 60) -> Batch:
+    """Graphs with few nodes and edges: many are alike, and many differ in one respect only."""
+    generator = torch.Generator().manual_seed(nodes)
+    graphs = []
+    for _ in range(count):
+        edges = torch.randint(nodes, (2, nodes), generator=generator)
+        edges = torch.cat([edges, edges.flip(0)], 1) if undirected else edges
+        graphs.append(Data(edge_index=edges, num_nodes=nodes))
+    return Batch.from_data_list(graphs)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_many_graphs_equal_the_definition(method) -> None:
+    for rounds, kinds, undirected in product((0, 1, None), (1, 2), (False, True)):
+        check_definition(method, crowd(3, undirected, 40), rounds, kinds)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_many_subgraphs_equal_the_definition(aggregation) -> None:
+    union = crowd(4, False)
+    for pooling, marking, hops in product(("vs", "sv"), ("node", "distance"), (None, 1)):
+        check_definition(SubgraphWL((aggregation,), pooling, marking, hops), union, 1, 2)
+        check_definition(SubgraphWL(("uL", aggregation), pooling, marking, hops), union, 2, 1)
 
 
 @settings(max_examples=15)
