@@ -97,17 +97,17 @@ class Tuples:
     @property
     def graph(self) -> Tensor:
         """[P] long, graph of every row."""
-        return self._kept("graph", lambda: expand_ptr(self.ptr, self.num_nodes)[self.node])
+        return self.memo("graph", lambda: expand_ptr(self.ptr, self.num_nodes)[self.node])
 
     @property
     def root_graph(self) -> Tensor:
         """[R] long, graph of every root; G for a root without rows."""
-        return self._kept("root_graph", self._root_graph)
+        return self.memo("root_graph", self._root_graph)
 
     @property
     def full(self) -> bool:
         """Whether every root has rows, namely all nodes of its graph."""
-        return self._kept("full", self._full)
+        return self.memo("full", self._full)
 
     @property
     def is_pairs(self) -> bool:
@@ -123,7 +123,7 @@ class Tuples:
 
     def inside(self, adj: CSR) -> TupleEdges:
         """uL: row (r, v) hears the rows (r, w) of the edges from w to v."""
-        return self._kept(("inside", adj), lambda: self._spread(adj, self.node, lambda p, w: (self.root[p], w)))
+        return self.memo(("inside", adj), lambda: self._spread(adj, self.node, lambda p, w: (self.root[p], w)))
 
     def across(self, adj: CSR) -> TupleEdges:
         """vL: row (u, v) hears the rows (w, v) of the edges from w to u; roots are nodes.
@@ -132,46 +132,47 @@ class Tuples:
             GraphError: roots that are no nodes, or rows of which (v, u) is missing.
         """
         self.transpose  # noqa: B018 -- refuses rows that are not symmetric
-        return self._kept(("across", adj), lambda: self._spread(adj, self.root, lambda p, w: (w, self.node[p])))
+        return self.memo(("across", adj), lambda: self._spread(adj, self.root, lambda p, w: (w, self.node[p])))
 
     @property
     def transpose(self) -> CSR:
         """vu: row (u, v) reads row (v, u). Every row is there, or a ``GraphError``."""
         hint = "symmetrise the edges (every edge in both directions), lift with policy='full', and without roots"
-        return self._kept("transpose", lambda: self._reading(self.node, self.root, "vu and vL read (v, u)", hint))
+        return self.memo("transpose", lambda: self._reading(self.node, self.root, "vu and vL read (v, u)", hint))
 
     @property
     def own_root(self) -> CSR:
         """uu: row (u, v) reads row (u, u)."""
-        return self._kept("own_root", lambda: self._reading(self.root, self.root, "uu reads (u, u)", "keep (u, u)"))
+        return self.memo("own_root", lambda: self._reading(self.root, self.root, "uu reads (u, u)", "keep (u, u)"))
 
     @property
     def own_node(self) -> CSR:
         """vv: row (u, v) reads row (v, v)."""
         hint = "lift without roots: every node has to be one"
-        return self._kept("own_node", lambda: self._reading(self.node, self.node, "vv reads (v, v)", hint))
+        return self.memo("own_node", lambda: self._reading(self.node, self.node, "vv reads (v, v)", hint))
 
     @property
     def diagonal_rows(self) -> Tensor:
         """[D] long, the rows (u, u)."""
-        return self._kept("diagonal", lambda: (self.root == self.node).nonzero().flatten())
+        return self.memo("diagonal", lambda: (self.root == self.node).nonzero().flatten())
 
     @property
     def by_root(self) -> Layout:
         """R x P: the rows of every root. Its transpose brings root states to the rows."""
-        return self._kept("by_root", lambda: segments(self.root_ptr, self.num_rows))
+        return self.memo("by_root", lambda: segments(self.root_ptr, self.num_rows))
 
     @property
     def of_roots(self) -> Layout:
         """R x P: the row (u, u) of every root that has one."""
-        return self._kept("of_roots", self._of_roots)
+        return self.memo("of_roots", self._of_roots)
 
     @property
     def by_node(self) -> Layout:
         """N x P: the rows of every node."""
-        return self._kept("by_node", lambda: grouped(self.node, self.num_nodes))
+        return self.memo("by_node", lambda: grouped(self.node, self.num_nodes))
 
-    def _kept(self, key: Any, compute: Callable[[], Any]) -> Any:
+    def memo(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` returned the first time."""
         if key not in self._memo:
             # Rows may be seen by inference_mode first, whose tensors no later gradient could use.
             with torch.inference_mode(False), torch.no_grad():
@@ -181,11 +182,11 @@ class Tuples:
     @property
     def _first_node(self) -> Tensor:
         """[R] first node of the graph of every root."""
-        return self._kept("first", lambda: self.ptr[self.root_graph.clamp(max=max(self.ptr.numel() - 2, 0))])
+        return self.memo("first", lambda: self.ptr[self.root_graph.clamp(max=max(self.ptr.numel() - 2, 0))])
 
     @property
     def _keys(self) -> Tensor:
-        return self._kept("keys", lambda: self.root * self.num_nodes + self.node)
+        return self.memo("keys", lambda: self.root * self.num_nodes + self.node)
 
     def _root_graph(self) -> Tensor:
         graphs = self.ptr.numel() - 1

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gnnlab.errors import ConfigError, nearest
 from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
 from gnnlab.nn._reset import reset
+from gnnlab.nn._tuple_blocks import dense_aggregate, suits_blocks
 from gnnlab.nn._tuple_store import TupleEdges, Tuples
 from gnnlab.nn.conv._edges import check_edge_width, encoded, relu_messages
 from gnnlab.nn.edge_table import EdgeTable
@@ -236,8 +237,10 @@ class _Local(nn.Module):
         self.encoder = None if encoder is None else encoder(channels)
 
     def forward(self, h: Tensor, rows: Tuples, edges: Edges) -> tuple[Tensor, Tensor, None]:
-        spread = _LOCAL[self.name](rows, edges.adj)
         attr = features(edges.attr, self.encoder, self.channels)
+        if attr is None and edges.weight is None and suits_blocks(rows, edges.adj):
+            return h, dense_aggregate(h.relu(), rows, edges.adj, across=self.name == "vL"), None
+        spread = _LOCAL[self.name](rows, edges.adj)
         weight = None if edges.weight is None else edges.weight[spread.edge]
         return h, relu_messages(h, None if attr is None else spread.features(attr), spread.adj, weight), None
 
