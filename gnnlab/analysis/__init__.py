@@ -3,7 +3,12 @@
 from gnnlab.analysis.actions import ACTIONS, ActionStatistics, action_statistics
 from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, ScriptedSchedule, asynchronous_run
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
+from gnnlab.analysis.brec import BrecProtocol, PairOutcome, paired_statistic, statistic_threshold, train_pairs
 from gnnlab.analysis.evidence import INVARIANTS, Evidence
+from gnnlab.analysis.expressiveness import ModelReport, Subject, exact_classes, network_separation
+from gnnlab.analysis.expressiveness_models import BENCH_MODELS
+from gnnlab.analysis.expressiveness_pairs import NAMED_PAIRS, named_pairs
+from gnnlab.analysis.expressiveness_sets import COMPARISON_SETS, comparison_set
 from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
 from gnnlab.analysis.separation import SeparationReport, family_classes, separated_pairs, separation
 
@@ -11,19 +16,33 @@ __all__ = [
     "action_statistics",
     "ActionStatistics",
     "ACTIONS",
+    "BENCH_MODELS",
+    "COMPARISON_SETS",
     "INVARIANTS",
+    "NAMED_PAIRS",
     "AsynchronousRun",
     "AsynchronyRow",
+    "BrecProtocol",
     "Evidence",
+    "ModelReport",
+    "PairOutcome",
     "Refined",
     "RandomSchedule",
     "ScriptedSchedule",
     "SeparationReport",
+    "Subject",
     "asynchronous_run",
     "asynchrony_table",
+    "comparison_set",
     "deterministic_encodings",
+    "exact_classes",
     "family_classes",
+    "named_pairs",
+    "network_separation",
+    "paired_statistic",
     "refinements",
     "separated_pairs",
     "separation",
+    "statistic_threshold",
+    "train_pairs",
 ]

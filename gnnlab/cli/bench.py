@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|rewiring|encodings|models|gpu``: measurements, printed as ratios of one run."""
+"""``gnnlab bench data|ops|train|rewiring|encodings|models|gpu|expressiveness``: measurements of one run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _SUBJECTS = {
     "encodings": "encodings of whole datasets against the usual way, graph by graph",
     "models": "paths, path, edge and cooperative networks, and asynchronous runs against the usual way",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
+    "expressiveness": "graphs networks tell apart: with random weights, exactly, and trained",
 }
 
 
 def main(argv: list[str]) -> int:
     """Hand over to ``gnnlab.benchmark.speed.<subject>``."""
-    present = {name: text for name, text in _SUBJECTS.items() if find_spec(f"gnnlab.benchmark.speed.{name}")}
+    present = {name: text for name, text in _SUBJECTS.items() if name in _WITH_ANALYSIS or _measured(name)}
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: gnnlab bench SUBJECT [options]\n")
-        print("\n".join(f"  {name:<9} {text}" for name, text in present.items()))
+        print("\n".join(f"  {name:<14} {text}" for name, text in present.items()))
         return 0
     if argv[0] not in present:
         raise ConfigError(
@@ -33,6 +34,10 @@ def main(argv: list[str]) -> int:
         )
     run = _WITH_ANALYSIS.get(argv[0]) or import_module(f"gnnlab.benchmark.speed.{argv[0]}").main
     return int(run(argv[1:]) or 0)
+
+
+def _measured(name: str) -> bool:
+    return find_spec(f"gnnlab.benchmark.speed.{name}") is not None
 
 
 def _models(argv: list[str]) -> int:
@@ -44,4 +49,10 @@ def _models(argv: list[str]) -> int:
     return main(argv, Simulation(process_of, RandomSchedule))
 
 
-_WITH_ANALYSIS = {"models": _models}
+def _expressiveness(argv: list[str]) -> int:
+    from gnnlab.cli.expressiveness import main
+
+    return main(argv)
+
+
+_WITH_ANALYSIS = {"models": _models, "expressiveness": _expressiveness}

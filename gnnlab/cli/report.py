@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +15,7 @@ from gnnlab.benchmark.record import find_records
 from gnnlab.benchmark.report import terminal_tables, write_report
 from gnnlab.benchmark.results import Result, read_results
 from gnnlab.cli._console import make_console
+from gnnlab.cli._expressiveness_tables import KIND, LEGEND, markdown, tables
 from gnnlab.errors import DataError
 from gnnlab.resources import experiments_dir
 
@@ -24,7 +27,9 @@ _SHOWN = ("experiment", "metric", "mean", "std", "runs", "published", "p_value",
 def main(argv: list[str]) -> int:
     """Render records, or with ``--results`` the committed results."""
     parser = argparse.ArgumentParser(prog="gnnlab report", description=__doc__, allow_abbrev=False)
-    parser.add_argument("folder", nargs="?", default="runs", help="folder with records (default: runs)")
+    parser.add_argument(
+        "folder", nargs="?", default="runs", help="folder with records (default: runs), or rows of bench expressiveness"
+    )
     parser.add_argument("--output", help="folder of report.png, report.md, report.html (default: the same)")
     parser.add_argument("--results", action="store_true", help="the committed experiments/results/*.csv instead")
     options = parser.parse_args(argv)
@@ -33,12 +38,31 @@ def main(argv: list[str]) -> int:
         console.print(_results_table(read_results(experiments_dir() / "results")))
         return 0
     folder = Path(options.folder)
+    if folder.suffix == ".json":
+        return _measurements(folder, options.output, console)
     rows = compare_records(find_records(folder))
     if not rows:
         raise DataError("no finished run here", where=str(folder), hint="try 'gnnlab reproduce quickstart' first")
     console.print(*terminal_tables(rows))
     for path in write_report(rows, Path(options.output or folder)):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _measurements(path: Path, output: str | None, console: Console) -> int:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=str(path)) from error
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise DataError("holds no rows of 'gnnlab bench expressiveness'", where=str(path))
+    console.print(*tables(content["rows"]))
+    console.print(LEGEND)
+    if output is not None:
+        target = Path(output) / f"{path.stem}.md"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(markdown(content["rows"]), encoding="utf-8")
+        console.print(f"written: {target}", highlight=False, soft_wrap=True)
     return 0
 
 
