@@ -11,8 +11,7 @@ from gnnlab import encodings
 from gnnlab.analysis.evidence import Evidence
 from gnnlab.encodings import ElenePE, EncodingTargets, LaplacianPE, RowNormalize
 from gnnlab.encodings._pairs import PairEncoding
-from gnnlab.graph import graph_classes
-from gnnlab.graph.graph_classes import REFINEMENTS, refinement_of
+from gnnlab.graph.graph_classes import REFINEMENTS, graph_classes, refinement_of
 from gnnlab.transform import Transform
 
 __all__ = ["Refined", "deterministic_encodings", "refinements"]
