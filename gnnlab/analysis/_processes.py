@@ -15,6 +15,10 @@ from gnnlab.ops import CSR, expand_ptr, gather, segment_reduce
 __all__ = ["Descent", "FixedPoint", "Process", "process_of"]
 
 
+_IN_TIME = 4
+"""Staleness up to which gradients are as good as new."""
+
+
 class Process(Protocol):
     """States that the nodes of a union compute, each at its own pace."""
 
@@ -78,14 +82,15 @@ class Descent:
     Args:
         rule: An energy rule (:mod:`gnnlab.nn.implicit.local_rule`).
         staleness: B.
-        step: [G] step sizes; by default those of the rule, :math:`1 / \lambda_{max}`. Under delays only a step that
-            shrinks with B is sure to converge; energies whose curvature is mostly that of nodes' own terms do without.
+        step: [G] step sizes; by default those of the rule, :math:`1 / \lambda_{max}`, times :math:`\min(1, 4 / B)`: what
+            is on average B ticks old, as news of news is, turns longer steps into growing oscillations. Energies whose
+            curvature is mostly that of nodes' own terms bear longer ones.
     """
 
     def __init__(self, rule: Any, staleness: int, step: Tensor | None = None) -> None:
         self.rule, self.edge_index, self.ptr = rule, rule.graph.edge_index, rule.graph.ptr
         self.adj: CSR = rule.graph.adj
-        step = rule.step_size() if step is None else step
+        step = rule.step_size() * min(1.0, _IN_TIME / staleness) if step is None else step
         self.alpha = step.to(self.ptr.device).expand(self.ptr.numel() - 1)[expand_ptr(self.ptr)].unsqueeze(1)
         heard, told = _others(self.edge_index, self.adj.num_nodes)
         self.sends = heard + told

@@ -79,8 +79,8 @@ def asynchronous_run(
         check_every: Ticks between two looks at the prediction.
         rate: Probability that a node computes in a tick.
         monotone: Whether news arrives in order.
-        step: [G] step sizes for energies; by default those of the rule, 1 over the largest curvature. Graphs that do
-            not come to rest (``ticks`` is -1) at a large B need smaller ones.
+        step: [G] step sizes for energies; by default 1 over the largest curvature, and beyond B = 4 less in proportion.
+            Graphs that do not come to rest (``ticks`` is -1) need smaller ones.
         seed: Of the random schedule.
 
     Raises:

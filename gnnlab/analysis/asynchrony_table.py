@@ -58,7 +58,7 @@ def asynchrony_table(
     store: GraphStore,
     staleness: Sequence[int] = (1, 2, 5, 10, 20, 50),
     runs: int = 5,
-    ticks: int = 20_000,
+    ticks: int = 50_000,
     seed: int = 0,
     *,
     graphs: int = 10,

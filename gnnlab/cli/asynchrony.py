@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--staleness", type=int, nargs="+", default=_STALENESS, metavar="B", help="default: 1 ... 50")
     parser.add_argument("--asynchronous-runs", type=int, default=5, help="runs per graph (default: 5)")
     parser.add_argument("--graphs", type=int, default=10, help="graphs of the test split (default: 10)")
-    parser.add_argument("--ticks", type=int, default=20_000, help="most ticks of a run (default: 20000)")
+    parser.add_argument("--ticks", type=int, default=50_000, help="most ticks of a run (default: 50000)")
     parser.add_argument("--seed", type=int, default=0, help="of the schedules (default: 0)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
