@@ -82,9 +82,9 @@ class Descent:
     Args:
         rule: An energy rule (:mod:`gnnlab.nn.implicit.local_rule`).
         staleness: B.
-        step: [G] step sizes; by default those of the rule, :math:`1 / \lambda_{max}`, times :math:`\min(1, 4 / B)`: what
-            is on average B ticks old, as news of news is, turns longer steps into growing oscillations. Energies whose
-            curvature is mostly that of nodes' own terms bear longer ones.
+        step: [G] step sizes; by default those of the rule, :math:`1 / \lambda_{max}`, times :math:`\min(1, 4 / B)`:
+            what is on average B ticks old, as news of news is, turns longer steps into growing oscillations. Energies
+            whose curvature is mostly that of nodes' own terms bear longer ones.
     """
 
     def __init__(self, rule: Any, staleness: int, step: Tensor | None = None) -> None:
