@@ -11,7 +11,8 @@ from gnnlab.analysis.expressiveness import Subject
 from gnnlab.encodings import RRWP, LaplacianPE, RandomWalkPE
 from gnnlab.graph.path_wl import PathWL
 from gnnlab.graph.paths import PathKind
-from gnnlab.lifting import Paths
+from gnnlab.graph.subgraph_wl import SubgraphWL
+from gnnlab.lifting import NodePairs, Paths
 from gnnlab.nn import (
     GNN,
     MLP,
@@ -29,8 +30,10 @@ from gnnlab.nn import (
     PathNN,
     RandomNodeInit,
     SelfAttention,
+    SubgraphGNN,
     VirtualNode,
 )
+from gnnlab.nn.models._subgraph_recipes import RECIPES, Recipe
 
 __all__ = ["BENCH_MODELS", "CHANNELS"]
 
@@ -81,6 +84,20 @@ def _co_gnn(columns: int) -> nn.Module:
     return CoGNN(CHANNELS, _WIDTH, _LAYERS, encoder=_encoder(columns), pool="sum")
 
 
+def _subgraphs(recipe: Recipe) -> Subject:
+    def build(columns: int) -> nn.Module:
+        return SubgraphGNN(CHANNELS, _WIDTH, _LAYERS, recipe, encoder=_encoder(columns))
+
+    ego = recipe.policy == "ego"
+    lifting = NodePairs(recipe.policy, recipe.hops, recipe.marking)
+    if "vGL" in recipe.aggregations:
+        return Subject(build, (lifting,), "gswl")  # the neighbours' sums over all roots add nothing to vG
+    marking = "distance" if recipe.marking == "distance" else "node"
+    pooling = "sv" if recipe.pool == "SV" else "vs"
+    bound = SubgraphWL(recipe.aggregations, pooling, marking, recipe.hops if ego else None)
+    return Subject(build, (lifting,), bound)
+
+
 _GPS = {
     "conv": partial(GPSConv, local=_GIN, attention=partial(SelfAttention, heads=4)),
     "norm": None,
@@ -103,5 +120,6 @@ BENCH_MODELS: dict[str, Subject] = {
     "pathnn, sp": _path_nn("shortest", 3),
     "pathnn, sp+": _path_nn("all_shortest", 3),
     "pathnn, ap": _path_nn("simple", 2, distances=True),
+    **{name: _subgraphs(recipe) for name, recipe in RECIPES.items()},
 }
 """Name -> network. Those without a bound follow the numbering of the nodes, or draw at random."""

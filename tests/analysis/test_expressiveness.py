@@ -75,7 +75,7 @@ class TestNetworks:
         assert report.joined < 1e-3
         assert report.noise < 1e-12
 
-    @pytest.mark.parametrize("name", ["pathnn, sp+", "pathnn, ap", "gin, rwse", "gps, rwse"])
+    @pytest.mark.parametrize("name", ["pathnn, sp+", "pathnn, ap", "gin, rwse", "gps, rwse", "ngnn", "swl-sv", "sswl+"])
     def test_stronger_networks_reach_their_bound(self, name: str) -> None:
         store = named_pairs()
         group, subject = pairs_of(store), BENCH_MODELS[name]

@@ -272,8 +272,8 @@ def test_one_step_of_every_experiment(name: str, small: None, request: pytest.Fi
         request.getfixturevalue("mirror")
     steps = {"limit_train_batches": 1, "limit_val_batches": 1, "max_steps": 1, "num_sanity_val_steps": 0}
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu", "devices": 1}
-    # The pairs of nodes of a whole batch of peptides take more memory than a test may.
-    few = ["--data.batch_size=8"] if name.startswith("encodings/") else []
+    # The pairs of nodes of a whole batch take more memory than a test may.
+    few = ["--data.batch_size=8"] if name.startswith(("encodings/", "counting/")) else []
     cli = GnnlabCLI(["-c", name, *few], folder=lambda cli: tmp_path, **steps, **quiet)
     before = [parameter.detach().clone() for parameter in cli.model.parameters()]
 
