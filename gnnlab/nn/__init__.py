@@ -56,8 +56,10 @@ from gnnlab.nn.models import (
     GNN,
     GPSE,
     GSDGNN,
+    IGN2,
     IGNN,
     MPNN,
+    PPGN,
     PRMPNN,
     AverageOverDraws,
     CoGNN,
@@ -76,6 +78,8 @@ from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "IGN2",
+    "PPGN",
     "Recipe",
     "SubgraphConv",
     "SubgraphGNN",

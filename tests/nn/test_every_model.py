@@ -18,8 +18,10 @@ from gnnlab.nn import (
     GNN,
     GPSE,
     GSDGNN,
+    IGN2,
     IGNN,
     MPNN,
+    PPGN,
     PRMPNN,
     RFP,
     SPE,
@@ -306,6 +308,8 @@ CASES = {
         {"hidden_channels": 4, "num_layers": 2, "in_channels": 4},
         {"transform": NodePairs(marking="distance")},
     ),
+    "ppgn": Case(PPGN, {"hidden_channels": 4, "num_layers": 2, "in_channels": 4}, WEIGHTED),
+    "ign 2": Case(IGN2, {"hidden_channels": 4, "num_layers": 2, "encoder": EDGES}, {"edge_channels": 2}),
     "average over draws": Case(OfDraws, {"encoding": partial(RandomNodeInit, out_channels=4), "num_draws": 2}, RANDOM),
 }
 
