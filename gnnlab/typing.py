@@ -22,6 +22,8 @@ attribute            shape, dtype                        meaning
 ``path_<l>_<name>``  [P_l, ...]                          anything else about these paths (``distance``: to the root)
 ``pair_index``       [2, P] long                         ordered node pairs (root, v)
 ``pair_mark``        [P] long                            mark of a node in the subgraph of its root
+``tuple_index``      [l, S] long                         tuples or sets of l nodes that are labelled together
+``tuple_weight``     [S] float                           how many tuples of its graph a sampled one stands for
 ``candidate_index``  [2, P] long                         node pairs u < v that a model may join by an edge
 ``batch``, ``ptr``   [N], [G + 1] long                   as in PyG
 ``train_mask``...    [N] bool                            node-level splits

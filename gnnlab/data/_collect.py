@@ -116,14 +116,14 @@ def _level_of(key: str, value: Tensor, layouts: dict[str, Layout]) -> str | None
     if key.startswith("path_") or key.endswith("_index"):
         return None
     prefix = key.split("_")[0]
-    preferred = {"edge": ("edge",), "pe": ("node",), "y": ("graph", "node"), "pair": ("pair",)}
+    preferred = {"edge": ("edge",), "pe": ("node",), "y": ("graph", "node"), "pair": ("pair",), "tuple": ("tuple",)}
     for level in (*preferred.get(prefix, ()), "node", "edge", "graph"):
         if level in layouts and value.dim() and value.size(0) == layouts[level].total:
             return level
     lengths = {level: layout.total for level, layout in layouts.items()}
     raise DataError(
         f"attribute '{key}' of shape {list(value.shape)} belongs to no level (rows per level: {lengths})",
-        hint="name new index columns '<level>_index' ([2, P]) or 'path_<l>' ([P, l + 1]); see gnnlab.typing",
+        hint="name new index columns '<level>_index' ([l, P]) or 'path_<l>' ([P, l + 1]); see gnnlab.typing",
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnlab.nn._tuple_store import Tuples
-from gnnlab.ops import CSR, gather
+from gnnlab.ops import CSR, expand_ptr, gather
 
 __all__ = ["dense_aggregate", "suits_blocks"]
 
@@ -27,7 +27,12 @@ class _Block(NamedTuple):
 
 def suits_blocks(rows: Tuples, adj: CSR) -> bool:
     """Whether the rows are all pairs of graphs that are dense enough."""
-    return rows.is_pairs and adj.num_edges >= _FILL * max(rows.num_rows, 1) and rows.full
+    return rows.is_pairs and adj.num_edges >= _FILL * max(rows.num_rows, 1) and rows.full and _square(rows)
+
+
+def _square(rows: Tuples) -> bool:
+    """Whether every graph has as many roots as nodes, which tuples as roots have in all but not one by one."""
+    return rows.memo("square", lambda: torch.equal(rows.root_graph, expand_ptr(rows.ptr, rows.num_nodes)))
 
 
 def dense_aggregate(h: Tensor, rows: Tuples, adj: CSR, across: bool) -> Tensor:

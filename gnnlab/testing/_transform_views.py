@@ -55,13 +55,15 @@ def renumber(data: Data, order: Tensor) -> Data:
 
 def _one(tensors: dict[str, Tensor], data: Data, begin: int, end: int, graph: int, count: int) -> View:
     nodes, others = {}, {}
-    pairs = [key for key in sorted(tensors) if key.startswith("pair_") and key != "pair_index"]
-    if "pair_index" in tensors:
-        index = tensors["pair_index"]
-        mine = (index[0] >= begin) & (index[0] < end)
-        rows = [(index[:, mine] - begin).t(), *(_as_columns(tensors[key][mine]) for key in pairs)]
-        others["+".join(["pair_index", *pairs])] = _sorted_rows(torch.cat([row.double() for row in rows], dim=1))
-        tensors = {key: value for key, value in tensors.items() if key not in ("pair_index", *pairs)}
+    for level in ("pair", "tuple"):
+        name = f"{level}_index"
+        beside = [key for key in sorted(tensors) if key.startswith(f"{level}_") and key != name]
+        if name in tensors:
+            index = tensors[name]
+            mine = (index[0] >= begin) & (index[0] < end)
+            rows = [(index[:, mine] - begin).t(), *(_as_columns(tensors[key][mine]) for key in beside)]
+            others["+".join([name, *beside])] = _sorted_rows(torch.cat([row.double() for row in rows], dim=1))
+            tensors = {key: value for key, value in tensors.items() if key not in (name, *beside)}
     inside = (data.edge_index[0] >= begin) & (data.edge_index[0] < end)
     edges = [(data.edge_index[:, inside] - begin).t()]
     names = ["edge_index"]
