@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|rewiring|encodings|models|gpu|expressiveness``: measurements of one run."""
+"""``gnnlab bench data|ops|train|rewiring|encodings|models|subgraph|gpu|expressiveness``: measurements of one run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _SUBJECTS = {
     "rewiring": "rewirings of whole datasets against the authors' way, graph by graph",
     "encodings": "encodings of whole datasets against the usual way, graph by graph",
     "models": "paths, path, edge and cooperative networks, and asynchronous runs against the usual way",
+    "subgraph": "subgraph networks, their pairs and exact refinements against the usual way",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
     "expressiveness": "graphs networks tell apart: with random weights, exactly, and trained",
 }

@@ -79,7 +79,8 @@ def _difference(found: Tensor, wanted: Tensor) -> float:
     if not wanted.numel():
         return 0.0
     # In blocks of rows, because the tensors may fill half the memory.
-    blocks = zip(found.detach().split(_BLOCK), wanted.split(_BLOCK), strict=True)
+    parts = (torch.atleast_1d(tensor.detach()).split(_BLOCK) for tensor in (found, wanted))
+    blocks = zip(*parts, strict=True)
     worst = torch.stack([(part.to(right.dtype) - right).abs().max() for part, right in blocks]).max()
     # Features are of order one; a gradient that cancels to nothing has no scale of its own.
     scale = max(float(wanted.abs().max()), 1.0)

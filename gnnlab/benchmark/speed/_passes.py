@@ -16,7 +16,7 @@ from gnnlab.benchmark.speed._outcome import TOLERANCE, difference
 from gnnlab.benchmark.speed.measure import Comparison, interleave, ratio
 from gnnlab.errors import GnnlabError
 
-__all__ = ["Pass", "agree", "compared", "peak_bytes", "take_weights"]
+__all__ = ["Pass", "agree", "compared", "measured", "peak_bytes", "take_weights"]
 
 _TURN, _LIMIT = 0.3, 60.0
 """Seconds of a turn at least, and those after which three rounds are enough."""
@@ -38,7 +38,7 @@ class Pass:
 
     def __call__(self) -> Result:
         out = self.call()
-        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(self.seed))
+        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(self.seed)).to(out)
         return Result((out.detach(),), torch.autograd.grad(out, self.learned, grad))
 
 
@@ -65,6 +65,13 @@ def compared(
         aligned: A result of the peer with its gradients in our order and shapes.
     """
     agree(what, ours(), aligned(theirs()))
+    return measured(what, peer, ours, theirs, rounds, goals, detail)
+
+
+def measured(
+    what: str, peer: str, ours: Pass, theirs: Pass, rounds: int, goals: tuple[float, float], detail: str
+) -> list[Comparison]:
+    """The rows of :func:`compared`, of what is known to agree."""
     times = interleave({"ours": ours, "theirs": theirs}, rounds, least=_TURN, limit=_LIMIT)
     mine, other = (statistics.median(column) for column in times.values())
     memory = peak_bytes(ours), peak_bytes(theirs)
@@ -86,7 +93,7 @@ def agree(what: str, found: Result, wanted: Result) -> None:
     if not error <= TOLERANCE[torch.float32]:
         raise GnnlabError(
             f"gnnlab and its peer do not agree: {what}, off by {error:.2g} of the largest value",
-            where="gnnlab bench models",
+            where="gnnlab bench",
         )
 
 
