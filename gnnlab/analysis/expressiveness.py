@@ -30,8 +30,10 @@ _PAIRS = 2**16
 _FOLLOWS = 1e-4
 """A network whose output moves by this share when nodes are renumbered follows their numbers."""
 
-_TOLERANCES = {False: 1e-9, True: 1e-5}
-"""Without and with encodings in single precision."""
+_LAST_BIT = 2.0**-23
+"""Relative size of the last bit of an encoding in single precision."""
+
+_ENCODINGS = ("pe_", "edge_pe_", "pair_pe_")
 
 _NUDGE = 0.05
 """Initial values such as zeros would hide what training can reach."""
@@ -115,7 +117,7 @@ def network_separation(
     draws: int = 5,
     least: int = 3,
     copies: int = 1,
-    tolerance: float | None = None,
+    tolerance: float = 1e-9,
     seed: int = 0,
     track: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> ModelReport:
@@ -126,7 +128,9 @@ def network_separation(
 
     .. math:: \max(\mathrm{tolerance},\ 10 \max_{G, \pi} \|f(G) - f(\pi G)\| / \|f(G)\|)
 
-    relative to the larger of the two, and told apart at all if they are by ``least`` of them. Weights are moved off
+    relative to the larger of the two, and told apart at all if they are by ``least`` of them. Encodings in single
+    precision, whose last bit may differ where exact arithmetic does not, are moved by up to that bit in the copies, so
+    that the limit knows what becomes of it. Weights are moved off
     their initial values, which may be zeros, and batch normalisation takes the statistics of a sample of the graphs,
     without which sums of many layers saturate.
 
@@ -141,8 +145,7 @@ def network_separation(
         draws: Random weights.
         least: Of them that must agree.
         copies: Renumbered copies of every graph.
-        tolerance: Smallest relative difference that counts; 1e-9 by default, and 1e-5 with encodings in single
-            precision, whose last bit may differ where exact arithmetic does not.
+        tolerance: Smallest relative difference that counts.
         seed: Of weights and copies.
         track: Wraps the chunks of work, for a progress bar.
 
@@ -153,14 +156,14 @@ def network_separation(
     if not 1 <= least <= draws or copies < 1:
         problem = f"1 <= least <= draws and 1 <= copies, got {least}, {draws} and {copies}"
         raise ConfigError(f"there must be {problem}", where="network_separation")
-    if tolerance is None:
-        tolerance = _TOLERANCES[_encoded(subject, store)]
     networks = [_network(subject, store, seed + draw) for draw in range(draws)]
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for index in track(_chunks(store.sizes("node"))):
-        unions = [renumbered(store, index, generator, keep=not copy) for copy in range(copies + 1)]
-        parts.append(torch.stack([_outputs(networks, subject, union) for union in unions], 1))
+        unions = [subject.read(renumbered(store, index, generator, keep=not copy)) for copy in range(copies + 1)]
+        for union in unions[1:]:
+            _move_last_bits(union, generator)
+        parts.append(torch.stack([_outputs(networks, union) for union in unions], 1))
     outputs = torch.cat(parts, 2) if parts else torch.zeros(draws, copies + 1, 0, 1, dtype=torch.float64)
     if not bool(outputs.isfinite().all()):
         raise GraphError("the network returns values that are not numbers", where="network_separation")
@@ -192,11 +195,11 @@ def renumbered(store: GraphStore, index: Tensor, generator: torch.Generator, kee
     return union
 
 
-def _encoded(subject: Subject, store: GraphStore) -> bool:
-    """Whether the network reads encodings in single precision."""
-    first = subject.read(store[torch.arange(min(len(store), 1))])
-    encodings = [value for key, value in first.to_dict().items() if key.startswith(("pe_", "edge_pe_", "pair_pe_"))]
-    return any(value.dtype == torch.float32 for value in encodings)
+def _move_last_bits(union: Batch, generator: torch.Generator) -> None:
+    """Move encodings in single precision by up to their last bit."""
+    for key, value in union.to_dict().items():
+        if key.startswith(_ENCODINGS) and value.dtype == torch.float32:
+            union[key] = value * (1 + _LAST_BIT * (2 * torch.rand(value.shape, generator=generator) - 1))
 
 
 def _network(subject: Subject, store: GraphStore, seed: int) -> nn.Module:
@@ -241,10 +244,9 @@ def _double(union: Batch) -> Batch:
     return union
 
 
-def _outputs(networks: list[nn.Module], subject: Subject, union: Batch) -> Tensor:
+def _outputs(networks: list[nn.Module], union: Batch) -> Tensor:
     """[draws, G, D]"""
-    graphs = union.num_graphs
-    union = _double(subject.read(union))
+    graphs, union = union.num_graphs, _double(union)
     outputs = torch.stack([network(union) for network in networks])
     if outputs.dim() != 3 or outputs.size(1) != graphs:
         raise GraphError(
