@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--draws", type=int, default=5, help="random weights (default: 5)")
     parser.add_argument("--least", type=int, default=3, help="of them that must agree (default: 3)")
     parser.add_argument("--copies", type=int, default=1, help="renumbered copies of every graph (default: 1)")
-    parser.add_argument("--tolerance", type=float, help="default: 1e-9, with encodings in single precision 1e-5")
+    parser.add_argument("--tolerance", type=float, default=1e-9, help="smallest relative difference (default: 1e-9)")
     parser.add_argument("--bound", help="refinement that bounds the networks, such as wl, swl-vs, sswl")
     parser.add_argument("--train", action="store_true", help="train a network per pair, by the protocol of BREC")
     parser.add_argument("--epochs", type=int, default=20, help="of --train, at most (default: 20)")
