@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from gnnlab.errors import BudgetError, GraphError
+from gnnlab.errors import BudgetError, ConfigError, GraphError, nearest
 from gnnlab.graph.buckets import size_buckets
 from gnnlab.nn._message_passing import Edges
 from gnnlab.nn._reset import reset
@@ -146,13 +147,26 @@ class PairInput(nn.Module):
         in_channels: Width of ``x``, where it is not d already (no encoder).
         edge_channels: Width of the raw edge features, likewise; ``None`` leaves raw ones out.
         encoder: As in :class:`gnnlab.nn.GNN`.
+        adjacency: ``plain``, or ``normalised``: :math:`A_{uv} / \sqrt{d_u d_v}` with :math:`d_v = \sum_u A_{uv}`, 0 at
+            nodes without.
+
+    Raises:
+        ConfigError: unknown ``adjacency``.
     """
 
     def __init__(
-        self, hidden_channels: int, in_channels: int | None, edge_channels: int | None, encoder: nn.Module | None
+        self,
+        hidden_channels: int,
+        in_channels: int | None,
+        edge_channels: int | None,
+        encoder: nn.Module | None,
+        adjacency: Literal["plain", "normalised"] = "plain",
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        known = ("plain", "normalised")
+        if adjacency not in known:
+            raise ConfigError(f"unknown adjacency '{adjacency}'", hint=nearest(str(adjacency), known))
+        self.encoder, self.normalise = encoder, adjacency == "normalised"
         self.relation = Linear(2, hidden_channels)
         raw = encoder is None
         self.x = Linear(in_channels, hidden_channels) if raw else None
@@ -169,10 +183,15 @@ class PairInput(nn.Module):
         check_pairs(ptr, where, numbers * x.element_size(), max_gigabytes)
         pairs = DensePairs.of(ptr)
         edges = edges_of(batch, edge_attr, x.size(0))
-        place = pairs.place(*edges.adj.edge_index.long())
+        ends = edges.adj.edge_index.long()
+        place = pairs.place(*ends)
         relation = x.new_zeros(pairs.root.numel(), 2)
         one = torch.tensor([0.0, 1.0], dtype=x.dtype, device=x.device)
         weight = x.new_ones(place.numel()) if edges.weight is None else edges.weight.to(x.dtype)
+        if self.normalise:
+            degree = x.new_zeros(x.size(0)).index_add(0, ends[1], weight)
+            scale = torch.where(degree > 0, degree, torch.inf).rsqrt()
+            weight = weight * scale[ends[0]] * scale[ends[1]]
         relation = relation.index_add(0, place, torch.stack([weight, torch.zeros_like(weight)], 1))
         relation = relation.index_add(0, pairs.diagonal, one.expand(x.size(0), 2))
         h = self.relation(relation).index_add(0, pairs.diagonal, x if self.x is None else self.x(x))

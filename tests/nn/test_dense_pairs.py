@@ -15,6 +15,7 @@ from torch_geometric.data import Batch, Data
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.nn import IGN2, PPGN, BatchNorm, LinearEncoder
 from gnnlab.nn._dense_pairs import DensePairs
+from gnnlab.nn.linear import Linear
 from gnnlab.nn.models.ign import EquivariantLinear
 from gnnlab.testing import check_model
 
@@ -102,6 +103,46 @@ def test_normalised_sums_are_means():
     torch.testing.assert_close(layer(h, pairs)[off], everywhere.expand(20, 3))
 
 
+def weighted() -> Data:
+    """A directed triangle with a double edge and a tail, and a node without edges."""
+    edge_index = torch.tensor([[0, 1, 2, 2, 2], [1, 2, 0, 0, 3]])
+    weight = torch.tensor([1.0, 2.0, 3.0, 0.5, 4.0], dtype=torch.double)
+    return Data(x=torch.randn(5, 4, dtype=torch.double), edge_index=edge_index, edge_weight=weight)
+
+
+@pytest.mark.parametrize("adjacency", ["plain", "normalised"])
+def test_the_first_states_are_the_input_tensor(adjacency):
+    torch.manual_seed(0)
+    model, data = IGN2(2, 3, 1, in_channels=4, adjacency=adjacency).double(), weighted()
+    dense = torch.zeros(5, 5, dtype=torch.double).index_put(tuple(data.edge_index), data.edge_weight, accumulate=True)
+    if adjacency == "normalised":
+        degree = dense.sum(0)
+        scale = torch.diag(torch.where(degree > 0, degree.pow(-0.5), 0))
+        dense = scale @ dense @ scale
+    given = torch.stack([dense, torch.eye(5, dtype=torch.double)], 2)
+    expected = model.input.relation(given) + torch.diag_embed(model.input.x(data.x).t()).permute(1, 2, 0)
+    torch.testing.assert_close(model.states(data)[0].view(5, 5, 3), expected)
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_block_and_its_heads_are_the_formula(rectified):
+    torch.manual_seed(0)
+    options = {"skip_activation": nn.ReLU} if rectified else {}
+    model, data = PPGN(2, 3, 2, in_channels=4, **options).double(), weighted()
+    first, *rest = (h.view(5, 5, 3) for h in model.states(data))
+    assert [type(layer) for layer in model.blocks[0].left] == [Linear, nn.ReLU, Linear, nn.ReLU]
+    off, scores = ~torch.eye(5, dtype=torch.bool), 0
+    for block, head, found in zip(model.blocks, model.heads, rest, strict=True):
+        product = torch.einsum("uwd,wvd->uvd", block.left(first), block.right(first))
+        first = block.skip(torch.cat([first, product], 2))
+        first = first.relu() if rectified else first
+        torch.testing.assert_close(found, first)
+        (layer,) = head
+        pooled = torch.cat([first.diagonal().sum(1), first[off].sum(0)])
+        scores = scores + layer(pooled)
+    torch.testing.assert_close(model(data)[0], scores)
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_ppgn_separates(name):
     torch.manual_seed(0)
@@ -121,7 +162,10 @@ def test_graphs_of_other_degrees_are_separated(model):
     assert gap(model(8, 16, 3, in_channels=4), nx.path_graph(4), nx.star_graph(3)) > 1e-9
 
 
-@pytest.mark.parametrize("options", [{"level": "node"}, {"norm": BatchNorm, "pool": "max"}, {"edge_channels": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{"level": "node"}, {"norm": BatchNorm, "pool": "max"}, {"edge_channels": 2}, {"adjacency": "normalised"}],
+)
 @pytest.mark.parametrize("model", [PPGN, IGN2])
 def test_options_are_correct_models(model, options):
     factory = partial(model, hidden_channels=4, num_layers=2, in_channels=4, **options)
@@ -142,6 +186,8 @@ def test_too_many_pairs_are_refused(model):
 def test_bad_settings():
     with pytest.raises(ConfigError, match="did you mean 'every'"):
         PPGN(2, in_channels=4, suffix="evry")
+    with pytest.raises(ConfigError, match="did you mean 'normalised'"):
+        IGN2(2, in_channels=4, adjacency="normalized")
     with pytest.raises(ConfigError, match="at least 1"):
         IGN2(2, in_channels=4, num_layers=0)
     with pytest.raises(ConfigError, match="width of x"):

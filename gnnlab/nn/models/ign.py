@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,13 @@ class IGN2(nn.Module):
     A layer is the most general linear map of n x n matrices to n x n matrices that commutes with every permutation of
     the nodes, for every n at once, and an activation. Such maps have 15 basis elements and 2 of bias: (u, v) reads
     h(u, v), h(v, u); of u and of v the diagonal, the row sum and the column sum; the total and the trace; and where
-    u = v all of the last five (each once) with weights of their own. As powerful as 1-WL on simple graphs.
+    u = v all of these but the first two (each once) with weights of their own. Networks of them tell the same graphs
+    apart as 1-WL ("Can Graph Neural Networks Count Substructures?", Chen et al., NeurIPS 2020).
 
-    The first states and the pooling are those of :class:`gnnlab.nn.PPGN`, with one head.
+    The first states are those of :class:`gnnlab.nn.PPGN`; the last ones are pooled over the diagonal and over the other
+    pairs, and one head follows. The released code differs: it has ``normalise=True``, ``pool="max"``,
+    ``adjacency="normalised"`` (added to the channel of every node label as well), a head with 512 and 256 hidden
+    channels, and draws weights :math:`\sqrt{15}` times as large.
 
     Cost: O(P d^2) time for P = sum of n^2 pairs, about 6 P d numbers per layer; no basis tensor (n^4) is ever formed.
     A batch is refused with its estimate before anything is allocated.
@@ -41,6 +46,7 @@ class IGN2(nn.Module):
         norm: Factory (channels) of a normalisation of every layer, over real pairs; ``None``, as in the paper.
         activation: Factory of the activation after every layer.
         pool: ``sum``, ``max``, ``mean`` or ``min``.
+        adjacency: ``plain``, or ``normalised``: :math:`A_{uv} / \sqrt{d_u d_v}`.
         encoder: As in :class:`gnnlab.nn.GNN`.
         in_channels: Width of ``x``; read only without an encoder.
         edge_channels: Width of ``edge_attr``; read only without an encoder. ``None`` leaves it out.
@@ -71,6 +77,7 @@ class IGN2(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
         activation: Callable[[], nn.Module] = nn.ReLU,
         pool: Reduce = "sum",
+        adjacency: Literal["plain", "normalised"] = "plain",
         encoder: Callable[[int], nn.Module] | None = None,
         in_channels: int | None = None,
         edge_channels: int | None = None,
@@ -84,7 +91,7 @@ class IGN2(nn.Module):
         if encoder is None and in_channels is None:
             raise ConfigError("neither an encoder nor in_channels, so the width of x is unknown", where="IGN2")
         encoder = None if encoder is None else encoder(hidden_channels)
-        self.input = PairInput(hidden_channels, in_channels, edge_channels, encoder)
+        self.input = PairInput(hidden_channels, in_channels, edge_channels, encoder, adjacency)
         self.layers = nn.ModuleList(
             EquivariantLinear(hidden_channels, hidden_channels, normalise) for _ in range(num_layers)
         )

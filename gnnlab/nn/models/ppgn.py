@@ -31,8 +31,14 @@ class PPGN(nn.Module):
 
     with MLPs :math:`m_1, m_2` whose every layer ends in an activation. The first state holds the adjacency (weights of
     parallel edges summed), whether u = v, the edge features of (u, v), and those of the node where u = v, joined by
-    one linear map. The states after every block are pooled over the diagonal and over the other pairs; every block has
-    a head, and the scores are summed.
+    one linear map: the paper's input tensor, but for whether u = v, which there only node features tell. The states
+    after every block are pooled over the diagonal and over the other pairs; every block has a linear head, and the
+    scores are summed. This is the second of the paper's two suffixes; the first is ``suffix="last"`` with a deeper
+    ``head`` (512 and 256 hidden channels in the released code).
+
+    The released code differs: it pools with ``pool="max"``, divides the adjacency by degrees
+    (``adjacency="normalised"``) and adds it to the channel of every node label as well, and its TensorFlow version,
+    unlike the authors' port to PyTorch, rectifies W (``skip_activation=torch.nn.ReLU``). Its blocks have 400 channels.
 
     Cost: with P = sum of n^2 pairs, a block takes O(P d^2 + d sum of n^3) time and about (4 depth + 6) P d numbers. A
     batch is refused with its estimate before anything is allocated. Products run on blocks of graphs of similar size;
@@ -45,8 +51,10 @@ class PPGN(nn.Module):
         mlp_layers: Depth of :math:`m_1` and :math:`m_2`.
         norm: Factory (channels) of a normalisation after every block, over real pairs; ``None``, as in the paper.
         activation: Factory of the activation in the MLPs.
+        skip_activation: Factory of an activation after W; ``None``, as in the paper.
         suffix: ``every`` block has a head, or only the ``last``.
         pool: ``sum``, which the theory needs, ``max``, ``mean`` or ``min``.
+        adjacency: ``plain``, or ``normalised``: :math:`A_{uv} / \sqrt{d_u d_v}`.
         encoder: As in :class:`gnnlab.nn.GNN`.
         in_channels: Width of ``x``; read only without an encoder.
         edge_channels: Width of ``edge_attr``; read only without an encoder. ``None`` leaves it out.
@@ -76,8 +84,10 @@ class PPGN(nn.Module):
         mlp_layers: int = 2,
         norm: Callable[[int], nn.Module] | None = None,
         activation: Callable[[], nn.Module] = nn.ReLU,
+        skip_activation: Callable[[], nn.Module] | None = None,
         suffix: Literal["every", "last"] = "every",
         pool: Reduce = "sum",
+        adjacency: Literal["plain", "normalised"] = "plain",
         encoder: Callable[[int], nn.Module] | None = None,
         in_channels: int | None = None,
         edge_channels: int | None = None,
@@ -95,8 +105,10 @@ class PPGN(nn.Module):
         if encoder is None and in_channels is None:
             raise ConfigError("neither an encoder nor in_channels, so the width of x is unknown", where="PPGN")
         encoder = None if encoder is None else encoder(hidden_channels)
-        self.input = PairInput(hidden_channels, in_channels, edge_channels, encoder)
-        self.blocks = nn.ModuleList(_Block(hidden_channels, mlp_layers, norm, activation) for _ in range(num_layers))
+        self.input = PairInput(hidden_channels, in_channels, edge_channels, encoder, adjacency)
+        self.blocks = nn.ModuleList(
+            _Block(hidden_channels, mlp_layers, norm, activation, skip_activation) for _ in range(num_layers)
+        )
         count = num_layers if suffix == "every" else 1
         self.heads = nn.ModuleList(head(2 * hidden_channels, out_channels) for _ in range(count))
         self.pool, self.level, self.max_gigabytes = pool, level, max_gigabytes
@@ -133,7 +145,12 @@ class _Block(nn.Module):
     """Two MLPs, the product of what they make, and a linear map of it beside the input."""
 
     def __init__(
-        self, channels: int, depth: int, norm: Callable[[int], nn.Module] | None, activation: Callable[[], nn.Module]
+        self,
+        channels: int,
+        depth: int,
+        norm: Callable[[int], nn.Module] | None,
+        activation: Callable[[], nn.Module],
+        skip_activation: Callable[[], nn.Module] | None,
     ) -> None:
         super().__init__()
         self.left, self.right = (
@@ -142,11 +159,12 @@ class _Block(nn.Module):
         )
         self.skip = Linear(2 * channels, channels)
         self.norm = nn.Identity() if norm is None else norm(channels)
+        self.activation = nn.Identity() if skip_activation is None else skip_activation()
 
     def reset_parameters(self) -> None:
-        for module in (*self.left, *self.right, self.skip, self.norm):
+        for module in (*self.left, *self.right, self.skip, self.norm, self.activation):
             reset(module)
 
     def forward(self, h: Tensor, pairs: DensePairs) -> Tensor:
         product = pairs.matmul(self.left(h), self.right(h))
-        return self.norm(self.skip(torch.cat([h, product], 1)))
+        return self.activation(self.norm(self.skip(torch.cat([h, product], 1))))
