@@ -152,10 +152,10 @@ SHRIKHANDE = nx.Graph(
 )
 
 
-def gap(name: str, first: nx.Graph, second: nx.Graph) -> float:
+def gap(name: str, first: nx.Graph, second: nx.Graph, hops: int = 5) -> float:
     """Largest distance of the embeddings by a random network in float64, among a few draws, relative to their size."""
     recipe, found = RECIPES[name], 0.0
-    recipe = Recipe(**{**vars(recipe), "hops": 5})
+    recipe = Recipe(**{**vars(recipe), "hops": hops})
     batch = prepared(recipe)(Batch.from_data_list([graph(first), graph(second)]))
     batch = batch.apply(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
     for seed in range(3):
@@ -177,6 +177,17 @@ def test_every_class_separates_what_it_must(name, pair):
 @pytest.mark.parametrize("name", ["ngnn", "ds-gnn", "dss-gnn", "id-gnn", "gnn-ak", "gnn-ak+", "sun", "reign2"])
 def test_every_member_separates_the_hexagon_from_triangles(name):
     assert gap(name, *SEPARATED["C6"]) > 1e-9
+
+
+@pytest.mark.parametrize("pair", ["K33", "CSL 11", "Petersen"])
+def test_balls_without_marks_that_are_whole_graphs_add_nothing(pair):
+    """GNN-AK has no marks: with balls of all nodes, every subgraph is the same regular graph."""
+    assert gap("gnn-ak", *SEPARATED[pair]) < 1e-12
+    assert gap("gnn-ak+", *SEPARATED[pair]) > 1e-9
+
+
+def test_smaller_balls_tell_more_without_marks():
+    assert gap("gnn-ak", *SEPARATED["K33"], hops=1) > 1e-9
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -15,6 +15,26 @@ __all__ = ["RECIPES", "Recipe", "recipe_of"]
 class Recipe:
     """A subgraph network, but for its widths.
 
+    The recipes of named networks have the layer of GNN-SSWL, where their papers have others, and its pooling: sums with
+    a layer between the two steps. In what else they differ from the papers:
+
+    * ``ngnn`` ("Nested Graph Neural Networks", Zhang, Li; NeurIPS 2021): nothing; the released code pools means of the
+      states after all layers.
+    * ``ds-gnn``, ``dss-gnn`` ("Equivariant Subgraph Aggregation Networks", Bevilacqua et al.; ICLR 2022): subgraphs are
+      whole graphs with a marked root, as in later studies, not ego networks or graphs without a node or an edge.
+    * ``id-gnn`` ("Identity-aware Graph Neural Networks", You et al.; AAAI 2021): weights of their own tell roots, where
+      the released code adds such weights to those of all nodes; its ``hops`` are the number of layers.
+    * ``osan-1`` ("Ordered Subgraph Aggregation Networks", Qian et al.; NeurIPS 2022): all subgraphs with one marked
+      node, none drawn by a learned distribution. It is ``ds-gnn`` then.
+    * ``gnn-ak``, ``gnn-ak+`` ("From Stars to Subgraphs", Zhao et al.; ICLR 2022): layers never start again from node
+      states, as the paper's do after every few; they read the centroid, and the context in ``gnn-ak+``, but the sum of
+      the subgraph in the pooling only, and no gates. ``gnn-ak`` has no marks, for distances belong to ``gnn-ak+``, so
+      it is weaker than its class, which is ``pswl-vs``: where ``hops`` reaches all nodes, it is as weak as 1-WL.
+    * ``sun`` ("Understanding and Extending Subgraph GNNs by Rethinking Their Symmetries", Frasca et al.; NeurIPS
+      2022): ``vGL`` has no weights of its own for roots. The released code has no ``vG`` but in ``vGL``, sums ``uG``,
+      pools means, and is mostly run on ego networks.
+    * ``reign2`` (ReIGN(2), of the same paper): without its sums over transposed rows, over roots and over all pairs.
+
     Args:
         aggregations: Of every layer, see :class:`gnnlab.nn.SubgraphConv`; the pair's own state is always read.
         pool: ``VS`` pools the nodes of every subgraph, then subgraphs; ``SV`` every node over the subgraphs, then
@@ -72,12 +92,12 @@ RECIPES: dict[str, Recipe] = {
     "ngnn": replace(_SWL, policy="ego"),
     "ds-gnn": replace(_SWL, marking="node"),
     "dss-gnn": Recipe(("uL", "vGL"), marking="node", reduce="mean"),
-    "id-gnn": replace(_SWL, policy="ego", marking="node", pool="root", diagonal=True),
+    "id-gnn": replace(_SWL, policy="ego", marking="none", pool="root", diagonal=True),
     "gnn-ak": replace(_PSWL, policy="ego", marking="none"),
     "gnn-ak+": Recipe(("uL", "vv", "vG"), policy="ego"),
     "sun": Recipe(("uL", "uu", "vv", "uG", "vG", "vGL"), marking="node", diagonal=True, reduce="mean"),
     "osan-1": replace(_SWL, marking="node"),
-    "reign2": Recipe(("uL", "vL", "vu", "uu", "vv", "uG", "vG"), marking="node"),
+    "reign2": Recipe(("uL", "vL", "vu", "uu", "vv", "uG", "vG"), marking="node", diagonal=True),
 }
 """By name; each stands for the class of networks its aggregations belong to, with the layer of GNN-SSWL."""
 
