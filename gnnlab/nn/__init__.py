@@ -56,8 +56,10 @@ from gnnlab.nn.models import (
     GNN,
     GPSE,
     GSDGNN,
+    I2GNN,
     IGN2,
     IGNN,
+    KLGNN,
     MPNN,
     PPGN,
     PRMPNN,
@@ -78,7 +80,9 @@ from gnnlab.nn.set2set import Set2Set
 from gnnlab.nn.virtual_node import VirtualNode
 
 __all__ = [
+    "I2GNN",
     "IGN2",
+    "KLGNN",
     "PPGN",
     "Recipe",
     "SubgraphConv",

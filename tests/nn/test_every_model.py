@@ -13,13 +13,15 @@ from torch_geometric.data import Data
 
 import gnnlab.nn.models as models
 from gnnlab.encodings import RRWP, LaplacianPE, RandomWalkPE
-from gnnlab.lifting import CandidatePairs, NodePairs, Paths
+from gnnlab.lifting import CandidatePairs, NodePairs, NodeTuples, Paths
 from gnnlab.nn import (
     GNN,
     GPSE,
     GSDGNN,
+    I2GNN,
     IGN2,
     IGNN,
+    KLGNN,
     MPNN,
     PPGN,
     PRMPNN,
@@ -307,6 +309,16 @@ CASES = {
         SubgraphGNN,
         {"hidden_channels": 4, "num_layers": 2, "in_channels": 4},
         {"transform": NodePairs(marking="distance")},
+    ),
+    "1,2-gnn": Case(
+        KLGNN,
+        {"hidden_channels": 4, "num_layers": 2, "encoder": EDGES, "graph_layers": 1, "global_layers": 1},
+        {"edge_channels": 2, "transform": NodeTuples(2)},
+    ),
+    "i2-gnn": Case(
+        I2GNN,
+        {"hidden_channels": 4, "num_layers": 2, "in_channels": 4, "hops": 2},
+        {"transform": NodeTuples(kind="adjacent", ordered=True)},
     ),
     "ppgn": Case(PPGN, {"hidden_channels": 4, "num_layers": 2, "in_channels": 4}, WEIGHTED),
     "ign 2": Case(IGN2, {"hidden_channels": 4, "num_layers": 2, "encoder": EDGES}, {"edge_channels": 2}),
