@@ -39,10 +39,12 @@ def generate_counting(
 ) -> RawDataset:
     """Graphs after "Can Graph Neural Networks Count Substructures?" (Chen et al., NeurIPS 2020, arXiv 2002.04025).
 
-    ``random`` graphs have 10 nodes, each pair joined with probability 0.3. ``regular`` graphs are as many of
-    (nodes, degree) = (10, 6), (15, 6), (20, 5) and (30, 5) each, of which as many edges as there are nodes were
-    removed at random. Features are constant; ``y`` is how often every pattern occurs as a subgraph, divided by its
-    standard deviation over all graphs.
+    ``random`` graphs have 10 nodes, each pair joined with probability 0.3, as those of the benchmark's first file.
+    ``regular`` graphs are as many of (nodes, degree) = (10, 6), (15, 6), (20, 5) and (30, 5) each, of which as many
+    edges as there are nodes were removed at random. They stand for the second file, whose graphs are made so but with a
+    pair drawn for every graph; the four pairs themselves could not be checked against it, for the file is not at hand
+    and no code that made it is public. Features are constant; ``y`` is how often every pattern occurs as a subgraph,
+    divided by its standard deviation over all graphs.
 
     Args:
         files: Unused (nothing is read).
