@@ -27,9 +27,10 @@ class Recipe:
     * ``osan-1`` ("Ordered Subgraph Aggregation Networks", Qian et al.; NeurIPS 2022): all subgraphs with one marked
       node, none drawn by a learned distribution. It is ``ds-gnn`` then.
     * ``gnn-ak``, ``gnn-ak+`` ("From Stars to Subgraphs", Zhao et al.; ICLR 2022): layers never start again from node
-      states, as the paper's do after every one or few; they read the centroid, and the context in ``gnn-ak+``, but the sum of
-      the subgraph in the pooling only, and no gates. ``gnn-ak`` has no marks, for distances belong to ``gnn-ak+``, so
-      it is weaker than its class, which is ``pswl-vs``: where ``hops`` reaches all nodes, it is as weak as 1-WL.
+      states, as the paper's do after every one or few; they read the centroid, and the context in ``gnn-ak+``, but the
+      sum of the subgraph in the pooling only, and no gates. ``gnn-ak`` has no marks, for distances belong to
+      ``gnn-ak+``, so it is weaker than its class, which is ``pswl-vs``: where ``hops`` reaches all nodes, it is as weak
+      as 1-WL.
     * ``sun`` ("Understanding and Extending Subgraph GNNs by Rethinking Their Symmetries", Frasca et al.; NeurIPS
       2022): ``vGL`` has no weights of its own for roots. The released code has no ``vG`` but in ``vGL``, sums ``uG``,
       pools means, and is mostly run on ego networks.
