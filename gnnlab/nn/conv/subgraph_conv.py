@@ -14,6 +14,7 @@ from gnnlab.nn._message_passing import Edges, accepted_arguments, propagate
 from gnnlab.nn._reset import reset
 from gnnlab.nn._tuple_blocks import dense_aggregate, suits_blocks
 from gnnlab.nn._tuple_store import TupleEdges, Tuples
+from gnnlab.nn._update_sum import Hidden, split_update, summed
 from gnnlab.nn.conv._edges import check_edge_width, encoded, relu_messages
 from gnnlab.nn.edge_table import EdgeTable
 from gnnlab.nn.mlp import MLP
@@ -149,7 +150,9 @@ class SubgraphConv(nn.Module):
         edge_weight: Tensor | None = None,
     ) -> Tensor:
         edges = Edges(adj, attr=edge_attr, weight=edge_weight)
-        first, *others = (term(h, rows, edges) for term in self.terms)
+        parts = [term(h, rows, edges) for term in self.terms]
+        hidden = [part for part in parts if isinstance(part, Hidden)]
+        first, *others = [part for part in parts if not isinstance(part, Hidden)] + ([summed(hidden)] if hidden else [])
         return normalise_and_activate(self.norm, self.activation, sum(others, start=first))
 
     def extra_repr(self) -> str:
@@ -191,9 +194,13 @@ class _Term(nn.Module):
         if self.train_eps:
             nn.init.constant_(self.eps, self.initial_eps)
 
-    def forward(self, h: Tensor, rows: Tuples, edges: Edges) -> Tensor:
+    def forward(self, h: Tensor, rows: Tuples, edges: Edges) -> Tensor | Hidden:
+        """The term, or what it is made of if the layer may add it to others on the way."""
         own, heard, spread = self.aggregation(h, rows, edges)
-        z = (1 + self.eps) * own + heard
+        z = torch.addcmul(heard, own, 1 + self.eps) if self.train_eps else heard.add(own, alpha=1 + self.eps)
+        hidden = split_update(self.update, z) if spread is None and self.update_diagonal is None else None
+        if hidden is not None:
+            return hidden
         out = self.update(z)
         if self.update_diagonal is not None:
             place = rows.diagonal_rows

@@ -44,7 +44,7 @@ class SubgraphGNN(nn.Module):
       (PSWL(VS)), ``dss-gnn``, ``gnn-ak+``, ``sun`` (GSWL), ``reign2`` (SSWL).
 
     The transform :class:`gnnlab.lifting.NodePairs` writes the pairs. Memory and time follow their number P: a layer of
-    A aggregations keeps about (2 A + 1) P d numbers for the gradient.
+    A aggregations keeps about (2 A + 2) P d numbers for the gradient.
 
     Args:
         out_channels: Width of the prediction.
