@@ -12,10 +12,14 @@ from gnnlab.encodings import RRWP, LaplacianPE, RandomWalkPE
 from gnnlab.graph.path_wl import PathWL
 from gnnlab.graph.paths import PathKind
 from gnnlab.graph.subgraph_wl import SubgraphWL
-from gnnlab.lifting import NodePairs, Paths
+from gnnlab.lifting import NodePairs, NodeTuples, Paths
 from gnnlab.nn import (
     GNN,
+    I2GNN,
+    IGN2,
+    KLGNN,
     MLP,
+    PPGN,
     BatchNorm,
     CoGNN,
     FeatureEncoder,
@@ -98,6 +102,21 @@ def _subgraphs(recipe: Recipe) -> Subject:
     return Subject(build, (lifting,), bound)
 
 
+def _dense(model: type[nn.Module]) -> Callable[[int], nn.Module]:
+    return lambda columns: model(CHANNELS, _WIDTH, 4, encoder=_encoder(columns))
+
+
+def _labelled(labels: int) -> Subject:
+    def build(columns: int) -> nn.Module:
+        return KLGNN(CHANNELS, _WIDTH, _LAYERS, labels, encoder=_encoder(columns))
+
+    return Subject(build, (NodeTuples(labels),), f"1,{labels}-wl")
+
+
+def _i2_gnn(columns: int) -> nn.Module:
+    return I2GNN(CHANNELS, _WIDTH, _LAYERS, encoder=_encoder(columns))
+
+
 _GPS = {
     "conv": partial(GPSConv, local=_GIN, attention=partial(SelfAttention, heads=4)),
     "norm": None,
@@ -121,5 +140,11 @@ BENCH_MODELS: dict[str, Subject] = {
     "pathnn, sp+": _path_nn("all_shortest", 3),
     "pathnn, ap": _path_nn("simple", 2, distances=True),
     **{name: _subgraphs(recipe) for name, recipe in RECIPES.items()},
+    "1,1-gnn": _labelled(1),
+    "1,2-gnn": _labelled(2),
+    "i2-gnn": Subject(_i2_gnn, (NodeTuples(kind="adjacent", ordered=True),)),
+    "ppgn": Subject(_dense(PPGN), bound="2-fwl"),
+    "2-ign": Subject(_dense(IGN2), bound="wl"),
 }
-"""Name -> network. Those without a bound follow the numbering of the nodes, or draw at random."""
+"""Name -> network. Those without a bound follow the numbering of the nodes, draw at random, or (I2-GNN, which pools
+neighbours before roots) have none among the refinements."""

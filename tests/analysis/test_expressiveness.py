@@ -66,7 +66,7 @@ class TestNamedPairs:
 
 
 class TestNetworks:
-    @pytest.mark.parametrize("name", ["gcn", "gin", "gin, virtual node", "gps", "co-gnn"])
+    @pytest.mark.parametrize("name", ["gcn", "gin", "gin, virtual node", "gps", "co-gnn", "2-ign"])
     def test_message_passing_tells_no_pair_apart(self, name: str) -> None:
         store = named_pairs()
         report = network_separation(store, BENCH_MODELS[name], pairs_of(store))
@@ -75,7 +75,10 @@ class TestNetworks:
         assert report.joined < 1e-3
         assert report.noise < 1e-12
 
-    @pytest.mark.parametrize("name", ["pathnn, sp+", "pathnn, ap", "gin, rwse", "gps, rwse", "ngnn", "swl-sv", "sswl+"])
+    @pytest.mark.parametrize(
+        "name",
+        ["pathnn, sp+", "pathnn, ap", "gin, rwse", "gps, rwse", "ngnn", "swl-sv", "sswl+", "1,1-gnn", "ppgn"],
+    )
     def test_stronger_networks_reach_their_bound(self, name: str) -> None:
         store = named_pairs()
         group, subject = pairs_of(store), BENCH_MODELS[name]
@@ -85,6 +88,11 @@ class TestNetworks:
         assert report.violations.numel() == 0
         assert 4 <= int(report.separated.sum()) < len(NAMED_PAIRS)
         assert not report.separated[list(NAMED_PAIRS).index(HARD)]
+
+    @pytest.mark.parametrize("name", ["1,2-gnn", "i2-gnn"])
+    def test_two_labels_tell_strongly_regular_graphs_apart(self, name: str) -> None:
+        store = named_pairs([HARD])
+        assert network_separation(store, BENCH_MODELS[name], pairs_of(store)).separated.all()
 
     @pytest.mark.parametrize("name", ["gin, rni", "gin, lappe"])
     def test_what_follows_the_numbering_does_not_count(self, name: str) -> None:
