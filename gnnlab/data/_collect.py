@@ -63,7 +63,7 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
     if "edge_index" in keys:
         owner = data.batch[data.edge_index[0]] if data.num_edges else data.edge_index[0]
         layouts["edge"] = Layout.from_sizes(torch.bincount(owner, minlength=layouts["node"].sizes.numel()))
-        edge_order = torch.argsort(owner, stable=True)
+        edge_order = _grouping(owner)
     columns: dict[str, Column] = {}
     for key in keys:
         value, indexes, cat_dim = data[key], None, 0
@@ -77,13 +77,12 @@ def columns_from_union(data: Data, keys: Sequence[str], layouts: dict[str, Layou
             cat_dim, indexes = int(key.endswith("index") and value.dim() > 1), "node"
             rows = value.movedim(cat_dim, 0)
             owner = data.batch[rows if rows.dim() == 1 else rows[:, 0]] if rows.numel() else rows.new_zeros(0)
-            order = torch.argsort(owner, stable=True)
             if key != "edge_index":
                 counts = torch.bincount(owner, minlength=layouts["node"].sizes.numel())
                 layouts[level] = Layout.from_sizes(counts)
-            value = (rows - ptr[owner].view(-1, *[1] * (rows.dim() - 1)))[order]
+            value = _ordered(rows - ptr[owner].view(-1, *[1] * (rows.dim() - 1)), _grouping(owner))
         elif level == "edge" and "edge_index" in keys:
-            value = value[edge_order]
+            value = _ordered(value, edge_order)
         columns[key] = Column(value, level, value.dtype, indexes, cat_dim=cat_dim)
     return columns
 
@@ -99,14 +98,25 @@ def _beside_paths(
 ) -> Column:
     """A column with a row for every path of ``level``: ``path_<l>_edge`` counts edges, others hold plain values."""
     owner = data.batch[data[level][:, 0]]
-    order = torch.argsort(owner, stable=True)
+    order = _grouping(owner)
     layouts[level] = Layout.from_sizes(torch.bincount(owner, minlength=layouts["node"].sizes.numel()))
-    value = data[key][order]
+    value = _ordered(data[key], order)
     if indexes == "edge":
-        first = layouts["edge"].ptr.to(value.device)[owner[order]]
+        first = layouts["edge"].ptr.to(value.device)[_ordered(owner, order)]
         rank = value if edge_order is None else edge_order.argsort()[value]
         value = rank - first.view(-1, *[1] * (value.dim() - 1))
     return Column(value, level, value.dtype, indexes)
+
+
+def _grouping(owner: Tensor) -> Tensor | None:
+    """Order in which rows are grouped by their owner; ``None`` where they are."""
+    if bool((owner[1:] >= owner[:-1]).all()):
+        return None
+    return torch.argsort(owner, stable=True)
+
+
+def _ordered(rows: Tensor, order: Tensor | None) -> Tensor:
+    return rows if order is None else rows[order]
 
 
 def _level_of(key: str, value: Tensor, layouts: dict[str, Layout]) -> str | None:
