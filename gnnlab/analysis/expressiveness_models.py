@@ -27,6 +27,7 @@ from gnnlab.nn import (
     GINConv,
     GPSConv,
     GRITConv,
+    LabelledCopies,
     LinearEncoder,
     LinearPEEncoder,
     MLPHead,
@@ -113,6 +114,11 @@ def _labelled(labels: int) -> Subject:
     return Subject(build, (NodeTuples(labels),), f"1,{labels}-wl")
 
 
+def _labelled_ppgn(columns: int) -> nn.Module:
+    network = partial(PPGN, hidden_channels=_WIDTH, num_layers=4, in_channels=_WIDTH)
+    return LabelledCopies(CHANNELS, network, _WIDTH, encoder=_encoder(columns))
+
+
 def _i2_gnn(columns: int) -> nn.Module:
     return I2GNN(CHANNELS, _WIDTH, _LAYERS, encoder=_encoder(columns))
 
@@ -144,6 +150,7 @@ BENCH_MODELS: dict[str, Subject] = {
     "1,2-gnn": _labelled(2),
     "i2-gnn": Subject(_i2_gnn, (NodeTuples(kind="adjacent", ordered=True),)),
     "ppgn": Subject(_dense(PPGN), bound="2-fwl"),
+    "ppgn, 1 label": Subject(_labelled_ppgn, (NodeTuples(1),), "2,1-fwl"),
     "2-ign": Subject(_dense(IGN2), bound="wl"),
 }
 """Name -> network. Those without a bound follow the numbering of the nodes, draw at random, or (I2-GNN, which pools

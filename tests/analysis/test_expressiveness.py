@@ -89,7 +89,7 @@ class TestNetworks:
         assert 4 <= int(report.separated.sum()) < len(NAMED_PAIRS)
         assert not report.separated[list(NAMED_PAIRS).index(HARD)]
 
-    @pytest.mark.parametrize("name", ["1,2-gnn", "i2-gnn"])
+    @pytest.mark.parametrize("name", ["1,2-gnn", "i2-gnn", "ppgn, 1 label"])
     def test_two_labels_tell_strongly_regular_graphs_apart(self, name: str) -> None:
         store = named_pairs([HARD])
         assert network_separation(store, BENCH_MODELS[name], pairs_of(store)).separated.all()

@@ -46,6 +46,7 @@ from gnnlab.nn import (
     GINEConv,
     GPSConv,
     GRITConv,
+    LabelledCopies,
     LinearEncoder,
     LinearPEEncoder,
     MatmulMessage,
@@ -314,6 +315,15 @@ CASES = {
         KLGNN,
         {"hidden_channels": 4, "num_layers": 2, "encoder": EDGES, "graph_layers": 1, "global_layers": 1},
         {"edge_channels": 2, "transform": NodeTuples(2)},
+    ),
+    "2-fwl,1 gnn": Case(
+        LabelledCopies,
+        {
+            "network": partial(PPGN, hidden_channels=4, num_layers=1, in_channels=4, edge_channels=4),
+            "hidden_channels": 4,
+            "encoder": EDGES,
+        },
+        {"edge_channels": 2, "transform": NodeTuples(1)},
     ),
     "i2-gnn": Case(
         I2GNN,

@@ -14,7 +14,7 @@ from torch_geometric.data import Batch, Data
 
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.lifting import NodePairs, NodeTuples
-from gnnlab.nn import GNN, I2GNN, KLGNN, MLP, GCNConv, GINEConv, SubgraphGNN
+from gnnlab.nn import GNN, I2GNN, KLGNN, MLP, PPGN, GCNConv, GINEConv, LabelledCopies, SubgraphGNN
 from gnnlab.nn.models._tuple_parts import PoolLayer, paper_head
 from gnnlab.testing import check_model
 
@@ -117,6 +117,30 @@ def test_two_labels_are_a_loop_over_copies():
     torch.testing.assert_close(model(NodeTuples(2)(data)), model.head(total), rtol=0, atol=1e-12)
 
 
+def test_copies_through_a_network_are_the_labelled_rows():
+    """A GNN on copies that are graphs, against the rows of KLGNN with the same weights."""
+    torch.manual_seed(0)
+    rows = KLGNN(3, 8, 2, labels=2, conv=GCNConv, in_channels=4, **PLAIN).double()
+    plain = {"conv": GCNConv, "in_channels": 4, "residual": False, "pool": "sum", "head": lambda *_: nn.Identity()}
+    copies = LabelledCopies(3, partial(GNN, hidden_channels=8, num_layers=2, **plain), 8, 2, in_channels=4).double()
+    rows.readout = copies.readout
+    assert rows.num_parameters == copies.num_parameters
+    for own, other in (("mark", "mark"), ("labelled", "network"), ("head", "head")):
+        parameters = zip(getattr(rows, own).parameters(), getattr(copies, other).parameters(), strict=True)
+        for parameter, value in parameters:
+            parameter.data.copy_(value)
+    data = NodeTuples(2)(random_graphs())
+    torch.testing.assert_close(copies(data), rows(data), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"labels": 0}, {"labels": 2, "pool": "mean"}])
+def test_copies_of_every_kind_are_a_correct_model(options):
+    network = partial(PPGN, hidden_channels=4, num_layers=1, in_channels=4)
+    transform = NodeTuples(2) if options["labels"] else None
+    factory = partial(LabelledCopies, network=network, hidden_channels=4, in_channels=4, **options)
+    check_model(factory, transform=transform)
+
+
 def test_i2_is_a_loop_over_roots_and_neighbours():
     torch.manual_seed(0)
     model = I2GNN(3, 8, 2, hops=1, marking="node", in_channels=4, **PLAIN).double()
@@ -153,6 +177,18 @@ def gap(build: partial, lift: NodeTuples, first: nx.Graph, second: nx.Graph) -> 
     return found
 
 
+def copies_gap(labels: int) -> float:
+    """Of the Rook and the Shrikhande graph by a random PPGN on labelled copies."""
+    torch.manual_seed(0)
+    network = partial(PPGN, hidden_channels=16, num_layers=4, in_channels=4, pool="mean")
+    model = LabelledCopies(8, network, 8, labels, pool="mean", in_channels=4, head=nn.Identity).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        a, b = model(NodeTuples(1)(Batch.from_data_list([graph(ROOK), graph(SHRIKHANDE)])))
+    return float((a - b).norm() / a.norm())
+
+
 def test_power():
     one, two = partial(KLGNN, labels=1), partial(KLGNN, labels=2)
     hexagon = (nx.cycle_graph(6), TRIANGLES)
@@ -160,6 +196,8 @@ def test_power():
     assert gap(one, NodeTuples(1), *hexagon) > 1e-9
     assert gap(one, NodeTuples(1), ROOK, SHRIKHANDE) < 1e-12
     assert gap(two, NodeTuples(2), ROOK, SHRIKHANDE) > 1e-9
+    assert copies_gap(1) > 1e-9
+    assert copies_gap(0) < 1e-12
     assert gap(partial(I2GNN, marking="node"), ADJACENT, ROOK, SHRIKHANDE) > 1e-9
 
 
@@ -261,3 +299,16 @@ def test_models_are_built_from_yaml(name):
     assert model(ADJACENT(data)).shape == (1, 1)
     again = parser.parse_string(parser.dump(config))
     assert parser.dump(again) == parser.dump(config)
+
+
+def test_labelled_copies_are_built_from_yaml():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    network = "{class_path: gnnlab.nn.PPGN, init_args: {hidden_channels: 8, num_layers: 2, in_channels: 4}}"
+    config = parser.parse_string(
+        "model: {class_path: gnnlab.nn.LabelledCopies, init_args: {out_channels: 1, labels: 2, in_channels: 4, "
+        f"network: {network}}}}}"
+    )
+    model = parser.instantiate_classes(config).model
+    assert model.double()(NodeTuples(2)(graph(nx.cycle_graph(5)))).shape == (1, 1)
+    assert parser.dump(parser.parse_string(parser.dump(config))) == parser.dump(config)

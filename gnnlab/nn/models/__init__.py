@@ -12,6 +12,7 @@ from gnnlab.nn.models.i2_gnn import I2GNN
 from gnnlab.nn.models.ign import IGN2
 from gnnlab.nn.models.ignn import IGNN
 from gnnlab.nn.models.kl_gnn import KLGNN
+from gnnlab.nn.models.labelled_copies import LabelledCopies
 from gnnlab.nn.models.mpnn import MPNN
 from gnnlab.nn.models.path_nn import PathNN
 from gnnlab.nn.models.ppgn import PPGN
@@ -22,6 +23,7 @@ __all__ = [
     "I2GNN",
     "IGN2",
     "KLGNN",
+    "LabelledCopies",
     "PPGN",
     "Recipe",
     "SubgraphGNN",
