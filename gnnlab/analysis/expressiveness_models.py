@@ -115,7 +115,8 @@ def _labelled(labels: int) -> Subject:
 
 
 def _labelled_ppgn(columns: int) -> nn.Module:
-    network = partial(PPGN, hidden_channels=_WIDTH, num_layers=4, in_channels=_WIDTH)
+    # Without normalisation the labels of a few nodes drown at random weights.
+    network = partial(PPGN, hidden_channels=_WIDTH, num_layers=_LAYERS, in_channels=_WIDTH, norm=BatchNorm)
     return LabelledCopies(CHANNELS, network, _WIDTH, encoder=_encoder(columns))
 
 
