@@ -11,6 +11,16 @@ from gnnlab.analysis.expressiveness_pairs import NAMED_PAIRS, named_pairs
 from gnnlab.analysis.expressiveness_sets import COMPARISON_SETS, comparison_set
 from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
 from gnnlab.analysis.separation import SeparationReport, family_classes, separated_pairs, separation
+from gnnlab.analysis.smoothing import (
+    AverageDistance,
+    Ranks,
+    dirichlet_energy,
+    limit_alignment,
+    mean_average_distance,
+    rayleigh_quotient,
+    state_ranks,
+)
+from gnnlab.analysis.smoothing_layers import SmoothingProfile, smoothing_profile
 
 __all__ = [
     "action_statistics",
@@ -22,27 +32,36 @@ __all__ = [
     "NAMED_PAIRS",
     "AsynchronousRun",
     "AsynchronyRow",
+    "AverageDistance",
     "BrecProtocol",
     "Evidence",
     "ModelReport",
     "PairOutcome",
+    "Ranks",
     "Refined",
     "RandomSchedule",
     "ScriptedSchedule",
     "SeparationReport",
+    "SmoothingProfile",
     "Subject",
     "asynchronous_run",
     "asynchrony_table",
     "comparison_set",
     "deterministic_encodings",
+    "dirichlet_energy",
     "exact_classes",
     "family_classes",
+    "limit_alignment",
+    "mean_average_distance",
     "named_pairs",
     "network_separation",
     "paired_statistic",
+    "rayleigh_quotient",
     "refinements",
     "separated_pairs",
     "separation",
+    "smoothing_profile",
+    "state_ranks",
     "statistic_threshold",
     "train_pairs",
 ]
