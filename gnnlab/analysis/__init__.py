@@ -4,12 +4,22 @@ from gnnlab.analysis.actions import ACTIONS, ActionStatistics, action_statistics
 from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, ScriptedSchedule, asynchronous_run
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
 from gnnlab.analysis.brec import BrecProtocol, PairOutcome, paired_statistic, statistic_threshold, train_pairs
+from gnnlab.analysis.ceilings import Ceiling, CeilingReport, ceilings
 from gnnlab.analysis.evidence import INVARIANTS, Evidence
 from gnnlab.analysis.expressiveness import ModelReport, Subject, exact_classes, network_separation
 from gnnlab.analysis.expressiveness_models import BENCH_MODELS
 from gnnlab.analysis.expressiveness_pairs import NAMED_PAIRS, named_pairs
 from gnnlab.analysis.expressiveness_sets import COMPARISON_SETS, comparison_set
 from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
+from gnnlab.analysis.sensitivity import Sensitivity, sensitivity
+from gnnlab.analysis.sensitivity_bounds import sensitivity_bound, width_bound
+from gnnlab.analysis.sensitivity_depth import GradientGain, gradient_gain
+from gnnlab.analysis.sensitivity_influence import (
+    CommuteInfluence,
+    HopInfluence,
+    influence_by_commute_time,
+    influence_by_hop,
+)
 from gnnlab.analysis.separation import SeparationReport, family_classes, separated_pairs, separation
 from gnnlab.analysis.smoothing import (
     AverageDistance,
@@ -34,18 +44,25 @@ __all__ = [
     "AsynchronyRow",
     "AverageDistance",
     "BrecProtocol",
+    "Ceiling",
+    "CeilingReport",
+    "CommuteInfluence",
     "Evidence",
+    "GradientGain",
+    "HopInfluence",
     "ModelReport",
     "PairOutcome",
     "Ranks",
     "Refined",
     "RandomSchedule",
     "ScriptedSchedule",
+    "Sensitivity",
     "SeparationReport",
     "SmoothingProfile",
     "Subject",
     "asynchronous_run",
     "asynchrony_table",
+    "ceilings",
     "comparison_set",
     "deterministic_encodings",
     "dirichlet_energy",
@@ -53,15 +70,21 @@ __all__ = [
     "family_classes",
     "limit_alignment",
     "mean_average_distance",
+    "gradient_gain",
+    "influence_by_commute_time",
+    "influence_by_hop",
     "named_pairs",
     "network_separation",
     "paired_statistic",
     "rayleigh_quotient",
     "refinements",
+    "sensitivity",
+    "sensitivity_bound",
     "separated_pairs",
     "separation",
     "smoothing_profile",
     "state_ranks",
     "statistic_threshold",
     "train_pairs",
+    "width_bound",
 ]
