@@ -31,6 +31,7 @@ from gnnlab.analysis.smoothing import (
     state_ranks,
 )
 from gnnlab.analysis.smoothing_layers import SmoothingProfile, smoothing_profile
+from gnnlab.analysis.topology import TopologyProfile, topology_profile
 
 __all__ = [
     "action_statistics",
@@ -60,6 +61,7 @@ __all__ = [
     "SeparationReport",
     "SmoothingProfile",
     "Subject",
+    "TopologyProfile",
     "asynchronous_run",
     "asynchrony_table",
     "ceilings",
@@ -84,6 +86,7 @@ __all__ = [
     "separation",
     "smoothing_profile",
     "state_ranks",
+    "topology_profile",
     "statistic_threshold",
     "train_pairs",
     "width_bound",
