@@ -27,7 +27,7 @@ from gnnlab.graph.kirchhoff import total_effective_resistance_estimate
 from gnnlab.ops import expand_ptr
 from gnnlab.transform import graph_ptr
 
-__all__ = ["GraphMeasures", "RewiringReport", "describe_rewiring"]
+__all__ = ["GraphMeasures", "RewiringReport", "describe_rewiring", "graph_measures", "node_chunks"]
 
 
 class GraphMeasures(NamedTuple):
@@ -144,14 +144,19 @@ def describe_rewiring(
         return _compare(before, after, exact_limit)
     if isinstance(before, Data) or isinstance(after, Data) or len(before) != len(after):
         raise GraphError("before and after are not the same graphs", hint="compare two graphs, batches, or stores")
-    full = torch.div(before.sizes("node").cumsum(0) - 1, chunk_nodes, rounding_mode="floor")
-    bounds = [0, *((full.diff() > 0).nonzero().flatten() + 1).tolist(), len(before)]
-    chunks = [torch.arange(low, high) for low, high in pairwise(bounds)]
+    chunks = node_chunks(before.sizes("node"), chunk_nodes)
     parts = [_compare(before[chunk], after[chunk], exact_limit) for chunk in chunks]
     sides = ([getattr(part, side) for part in parts] for side in ("before", "after"))
     measures = (GraphMeasures(*map(torch.cat, zip(*side, strict=True))) for side in sides)
     counts = (torch.cat([getattr(part, side) for part in parts]) for side in ("added", "removed"))
     return RewiringReport(*measures, *counts)
+
+
+def node_chunks(sizes: Tensor, chunk_nodes: int) -> list[Tensor]:
+    """Places of graphs with ``sizes`` [G] nodes in runs of about ``chunk_nodes`` nodes."""
+    full = torch.div(sizes.cumsum(0) - 1, chunk_nodes, rounding_mode="floor")
+    bounds = [0, *((full.diff() > 0).nonzero().flatten() + 1).tolist(), sizes.numel()]
+    return [torch.arange(low, high) for low, high in pairwise(bounds)]
 
 
 def _compare(before: Data, after: Data, exact_limit: int) -> RewiringReport:
@@ -169,10 +174,11 @@ def _compare(before: Data, after: Data, exact_limit: int) -> RewiringReport:
     added, removed = (
         torch.zeros_like(new_ptr[1:]).index_add_(0, graph, part.clamp(min=0)) for part in (surplus, -surplus)
     )
-    return RewiringReport(_measures(before, exact_limit), _measures(after, exact_limit), added, removed)
+    return RewiringReport(graph_measures(before, exact_limit), graph_measures(after, exact_limit), added, removed)
 
 
-def _measures(data: Data, exact_limit: int) -> GraphMeasures:
+def graph_measures(data: Data, exact_limit: int = 3000) -> GraphMeasures:
+    """Measures of every graph of a batch; ``exact_limit`` as in :func:`describe_rewiring`."""
     ptr = graph_ptr(data)
     batch = check_union(data.edge_index, ptr)
     one_way = undirected_edges(data.edge_index, ptr, symmetrise=True)
