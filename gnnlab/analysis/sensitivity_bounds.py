@@ -37,7 +37,7 @@ def sensitivity_bound(
     spectral norm it bounds the spectral norm of the Jacobian, and :math:`\sqrt{p}` times it the Frobenius norm; in
     the largest column sum it bounds the largest column sum, and :math:`p` times it the sum of all absolute entries.
 
-    With ``own`` 0, ``message`` :math:`\alpha \beta` and the operator ``"gcn"`` it is Lemma 1 of Topping et al.
+    With ``own`` 0, ``message`` :math:`\alpha \beta` and the operator ``"gcn"`` it is the bound of Topping et al.
     ("Understanding over-squashing and bottlenecks on graphs via curvature", ICLR 2022), whose
     functions have gradients of at most :math:`\alpha` and :math:`\beta`.
 
@@ -106,12 +106,12 @@ def width_bound(
     operator: str = "gcn",
 ) -> Tensor:
     r"""The bound by width, depth and topology of Di Giovanni et al. ("On over-squashing in message passing neural
-    networks: the impact of width, depth, and topology", ICML 2023), Theorem 3.2.
+    networks: the impact of width, depth, and topology", ICML 2023).
 
     .. math:: \lVert J_{vu} \rVert \le (c_\sigma w p)^m \, (S^m)_{vu}, \qquad S = c_r I + c_a A
 
     Width p, depth m, and all weights at most w. A wider network loosens the bound by the factor alone: where
-    :math:`(S^m)_{vu}` is small it stays small in comparison. The theorem holds for the largest column sum of
+    :math:`(S^m)_{vu}` is small it stays small in comparison. The inequality holds for the largest column sum of
     the Jacobian, and for its Frobenius and spectral norms; the sum of all absolute entries of p columns is up to p
     times as large, and the bound of ``"l1"`` says so.
 

@@ -30,7 +30,7 @@ class GradientGain:
 
 
 def gradient_gain(model: nn.Module, batch: Data, probes: int = 8, seed: int = 0) -> GradientGain:
-    r"""Estimate how gradients grow or vanish with depth, for every graph (Di Giovanni et al., ICML 2023, section 4).
+    r"""Estimate how gradients grow or vanish with depth, for every graph (Di Giovanni et al., ICML 2023).
 
     .. math:: \gamma_l = \lVert \partial h^{(m)} / \partial h^{(l)} \rVert_F \,/\, \sqrt{n p}
 
