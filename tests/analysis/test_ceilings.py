@@ -125,7 +125,7 @@ def rings() -> GraphStore:
         (INVARIANTS["SPD-WL"], 2, 2 / 3),
         (INVARIANTS["spectrum of A"], 2, 2 / 3),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) and hasattr(value, "__name__") else str(value),
 )
 @pytest.mark.parametrize("cells", [1, 2**20])
 def test_rings(method, classes, accuracy, cells, monkeypatch) -> None:
