@@ -76,7 +76,9 @@ def graph_classes(
     * ``path-wl``, path networks: see :class:`gnnlab.graph.PathWL`.
 
     A colour is a 64-bit word, hashed from those it follows from; a multiset is the sum of its mixed words. A round
-    needs no sorting, and a word means the same in any union. Graphs with different words are told apart for certain;
+    needs no sorting, and a word means the same in any union. Graphs with different words are told apart for certain
+    (but for ``resistance-wl``, whose resistances are residues modulo two primes: a graph whose number of spanning trees
+    one of them divides, about one in :math:`2^{31}`, loses what that prime says);
     R different colours are all given different words but for a probability of about :math:`R^2 / 2^{65}`, and a
     multiset whose multiplicities share the factor :math:`2^j` has the words of :math:`64 - j` bits:
     :func:`gnnlab.graph.colour_refinement` hashes nothing. Graphs of one size are refined together, a chunk after the

@@ -91,7 +91,7 @@ def test_one_label_is_the_network_on_marked_copies():
     torch.manual_seed(0)
     model = KLGNN(3, 8, 3, labels=1, in_channels=4).double().eval()
     other = SubgraphGNN(3, 8, 3, "ds-gnn", in_channels=4).double().eval()
-    states = {name.replace("labelled.layers", "layers"): value for name, value in model.state_dict().items()}
+    states = {name.replace("labelled.layers", "inside.layers"): value for name, value in model.state_dict().items()}
     other.load_state_dict(states)
     data = random_graphs()
     expected = other(NodePairs(marking="node")(data))

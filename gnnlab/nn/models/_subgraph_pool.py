@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from gnnlab.nn._reset import reset
 from gnnlab.nn._tuple_store import Tuples
-from gnnlab.nn.norm import normalise_and_activate
+from gnnlab.nn.models._tuple_parts import PoolLayer
 from gnnlab.ops import segment_reduce
 from gnnlab.ops._reduce import reduce_rows
 
 __all__ = ["SubgraphPool"]
 
 
-class SubgraphPool(nn.Module):
+class SubgraphPool(PoolLayer):
     r"""Pool the nodes of every subgraph (``VS``), every node over subgraphs (``SV``), or keep the root (``root``);
     :math:`\phi(\mathrm{norm}(\mathrm{MLP}(\cdot)))`; pool the graph.
 
@@ -41,22 +40,15 @@ class SubgraphPool(nn.Module):
         pool: str,
         graph: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(channels, update, norm, activation)
         self.order, self.pairs, self.pool, self.graph = order, pairs, pool, graph
-        self.update = update(channels, channels)
-        self.norm = nn.Identity() if norm is None else norm(channels)
-        self.activation = activation()
-
-    def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
 
     def forward(self, h: Tensor, rows: Tuples) -> Tensor:
         layout = rows.by_node if self.order == "SV" else rows.by_root
         pooled = reduce_rows(h, rows.of_roots if self.order == "root" else layout, "sum")
         if self.pairs:
             pooled = reduce_rows(pooled, layout.t, "sum")
-        out = normalise_and_activate(self.norm, self.activation, self.update(pooled))
+        out = super().forward(pooled)
         if self.graph:
             return segment_reduce(out, rows.root_ptr[rows.ptr] if self.pairs else rows.ptr, self.pool)
         return reduce_rows(out, layout, "mean") if self.pairs else out

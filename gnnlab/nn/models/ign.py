@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError
-from gnnlab.nn._dense_pairs import DensePairs, PairInput
+from gnnlab.nn._dense_pairs import DensePairs
 from gnnlab.nn._reset import reset
 from gnnlab.nn.heads import MLPHead
+from gnnlab.nn.models._pair_input import PairInput
 from gnnlab.ops import expand_ptr, segment_reduce
 from gnnlab.typing import Reduce, TaskLevel
 

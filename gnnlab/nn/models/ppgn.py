@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnlab.errors import ConfigError, nearest
-from gnnlab.nn._dense_pairs import DensePairs, PairInput
+from gnnlab.nn._dense_pairs import DensePairs
 from gnnlab.nn._reset import reset
 from gnnlab.nn.heads import MLPHead
 from gnnlab.nn.linear import Linear
+from gnnlab.nn.models._pair_input import PairInput
 from gnnlab.typing import Reduce, TaskLevel
 
 __all__ = ["PPGN"]

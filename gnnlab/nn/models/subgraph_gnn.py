@@ -9,15 +9,14 @@ from typing import Literal
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from gnnlab.errors import ConfigError, GraphError, nearest
+from gnnlab.errors import ConfigError, GraphError
 from gnnlab.nn._reset import reset
 from gnnlab.nn._tuple_store import Tuples
 from gnnlab.nn.conv.subgraph_conv import SubgraphConv, paper_mlp
-from gnnlab.nn.dropout import Dropout
-from gnnlab.nn.linear import Linear
 from gnnlab.nn.models._batch import edges_of, encoded, graph_pointer
 from gnnlab.nn.models._subgraph_pool import SubgraphPool
 from gnnlab.nn.models._subgraph_recipes import Recipe, recipe_of
+from gnnlab.nn.models._tuple_parts import RowStream, check_choices, paper_head
 from gnnlab.nn.norm import BatchNorm
 from gnnlab.ops import gather
 from gnnlab.ops._debug import free_to_look
@@ -41,7 +40,8 @@ class SubgraphGNN(nn.Module):
     * the classes of the hierarchy, from weak to strong: ``swl-vs``, ``swl-sv`` and ``pswl-vs``, ``pswl-sv``, ``gswl``,
       ``sswl`` (GNN-SSWL) and ``sswl+`` (GNN-SSWL+);
     * members of them, with the layer of GNN-SSWL: ``ngnn``, ``ds-gnn``, ``osan-1``, ``id-gnn`` (SWL(VS)), ``gnn-ak``
-      (PSWL(VS)), ``dss-gnn``, ``gnn-ak+``, ``sun`` (GSWL), ``reign2`` (SSWL).
+      (below PSWL(VS): it has no marks), ``dss-gnn``, ``gnn-ak+``, ``sun`` (GSWL), ``reign2`` (SSWL);
+      :class:`gnnlab.nn.Recipe` says where they differ from their papers.
 
     The transform :class:`gnnlab.lifting.NodePairs` writes the pairs. Memory and time follow their number P: a layer of
     A aggregations keeps about (2 A + 2) P d numbers for the gradient.
@@ -117,12 +117,10 @@ class SubgraphGNN(nn.Module):
         first = hidden_channels if encoder is not None else in_channels
         if first is None:
             raise ConfigError("neither an encoder nor in_channels, so the width of x is unknown", where="SubgraphGNN")
-        for name, value, known in (("readout", readout, ("roots", "pairs")), ("pool", pool, ("sum", "mean"))):
-            if value not in known:
-                raise ConfigError(f"unknown {name} '{value}'", where="SubgraphGNN", hint=nearest(str(value), known))
+        check_choices("SubgraphGNN", readout=(readout, ("roots", "pairs")), pool=(pool, ("sum", "mean")))
         self.recipe = recipe = recipe_of(recipe)
         update = update or paper_mlp
-        self.residual, self.max_distance = residual, max_distance
+        self.max_distance = max_distance
         self.encoder = None if encoder is None else encoder(hidden_channels)
         if hasattr(self.encoder, "edge_tables"):
             self.encoder.edge_tables = True
@@ -139,14 +137,11 @@ class SubgraphGNN(nn.Module):
             norm=norm,
             activation=activation,
         )
-        widths = [first] + [hidden_channels] * (num_layers - 1)
-        self.layers = nn.ModuleList(layer(width, hidden_channels) for width in widths)
-        self.dropout = Dropout(dropout)
+        self.inside = RowStream([first] + [hidden_channels] * num_layers, layer, residual, dropout)
         self.readout = SubgraphPool(
             hidden_channels, recipe.pool, update, norm, activation, readout == "pairs", pool, level == "graph"
         )
-        head = head or (lambda i, o: nn.Sequential(Linear(i, 2 * i), nn.ReLU(), Linear(2 * i, o)))
-        self.head = head(hidden_channels, out_channels)
+        self.head = (head or paper_head)(hidden_channels, out_channels)
 
     def reset_parameters(self) -> None:
         for module in self.children():
@@ -169,11 +164,7 @@ class SubgraphGNN(nn.Module):
         x, edge_attr = encoded(self.encoder, batch)
         rows = self._rows(batch, graph_pointer(batch, x))
         edges = edges_of(batch, edge_attr, x.size(0))
-        states = [self._initial(batch, x, rows)]
-        for layer in self.layers:
-            h = self.dropout(layer(states[-1], rows, edges.adj, edges.attr, edges.weight))
-            states.append(h + states[-1] if self.residual and h.shape == states[-1].shape else h)
-        return states, rows
+        return self.inside(self._initial(batch, x, rows), rows, edges), rows
 
     def _rows(self, batch: Data, ptr: Tensor) -> Tuples:
         pairs = batch.get("pair_index")
