@@ -11,12 +11,9 @@ from matplotlib.lines import Line2D
 
 from gnnlab.benchmark import _format
 from gnnlab.benchmark.comparison import Row
+from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes
 
 __all__ = ["comparison_figure", "curves_figure"]
-
-# Okabe-Ito, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#4D4D4D")
-_INK, _QUIET, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 
 
 def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
@@ -32,28 +29,28 @@ def comparison_figure(rows: Sequence[Row], title: str = "") -> Figure:
         groups.setdefault(row.suite, []).append(row)
     sizes = [len(group) for group in groups.values()]
     height = sum(0.46 * size + 1.15 for size in sizes) + 0.75
-    figure = Figure(figsize=(12, height), layout="constrained", facecolor="white")
+    figure = new_figure(12, height)
     shape = {"height_ratios": [s + 1.6 for s in sizes], "width_ratios": [8, 5]}
     panels = figure.subplots(len(groups), 2, squeeze=False, **shape)
     for (points, curves), (suite, group) in zip(panels, groups.items(), strict=True):
         _points(points, suite, group)
         _curves(curves, group, f"val/{group[0].first.metric}")
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
+        heading(figure, title)
     marks = [
-        Line2D([], [], marker="o", color=_COLOURS[0], lw=2, label="ours: mean ± std"),
-        Line2D([], [], marker="o", color=_COLOURS[0], lw=0, ms=4, alpha=0.35, label="single runs"),
+        Line2D([], [], marker="o", color=COLOURS[0], lw=2, label="ours: mean ± std"),
+        Line2D([], [], marker="o", color=COLOURS[0], lw=0, ms=4, alpha=0.35, label="single runs"),
     ]
     if any(row.published is not None for row in rows):
         label = "published: mean ± printed spread"
-        marks.append(Line2D([], [], marker="D", color=_INK, mfc="white", lw=1, label=label))
+        marks.append(Line2D([], [], marker="D", color=INK, mfc="white", lw=1, label=label))
     figure.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
 def curves_figure(rows: Sequence[Row]) -> Figure:
     """Training loss and validation metric over epochs, one colour per model, one thin line per run."""
-    figure = Figure(figsize=(9, 3 + 0.11 * len(rows)), layout="constrained", facecolor="white")
+    figure = new_figure(9, 3 + 0.11 * len(rows))
     for axes, name in zip(figure.subplots(1, 2), ("train/loss", f"val/{rows[0].first.metric}"), strict=True):
         _curves(axes, rows, name)
     handles, labels = axes.get_legend_handles_labels()
@@ -70,9 +67,8 @@ def _curves(axes: Axes, rows: Sequence[Row], name: str) -> None:
             values = [math.nan if value is None else value for value in curve]
             label = row.label if number == 0 else None
             axes.plot(range(1, len(values) + 1), values, color=colour, lw=1.2, alpha=0.75, label=label)
-    _tidy(axes)
-    axes.set_xlabel("epoch", color=_QUIET)
-    axes.set_title(name, loc="left", fontsize=11, color=_INK)
+    quiet_axes(axes, name, grid="x")
+    axes.set_xlabel("epoch", color=QUIET)
 
 
 def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
@@ -93,9 +89,9 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
         else:
             axes.annotate(label, (ours.mean, place), (0, 9), ha="center", **style)
         if row.published is not None:
-            published = {"fmt": "D", "color": _INK, "mfc": "white", "ms": 6, "lw": 1, "capsize": 3}
+            published = {"fmt": "D", "color": INK, "mfc": "white", "ms": 6, "lw": 1, "capsize": 3}
             axes.errorbar(row.published.mean, place + 0.24, xerr=row.published.std, **published)
-    _tidy(axes)
+    quiet_axes(axes, f"{suite}   {_format.metric_title(rows[0])}", grid="x")
     axes.set_yticks(range(len(ordered)), [row.label for row in ordered], fontsize=10)
     axes.set_ylim(len(ordered) - 0.45, -0.75)
     if share:
@@ -104,7 +100,6 @@ def _points(axes: Axes, suite: str, rows: Sequence[Row]) -> None:
         axes.set_xticks([top * step / 5 for step in range(6)])
     else:
         axes.margins(x=0.12)
-    axes.set_title(f"{suite}   {_format.metric_title(rows[0])}", loc="left", fontsize=11, color=_INK)
 
 
 def _is_share(rows: Sequence[Row]) -> bool:
@@ -116,13 +111,5 @@ def _is_share(rows: Sequence[Row]) -> bool:
     )
 
 
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_GRID)
-    axes.grid(axis="x", color=_GRID, lw=0.8)
-    axes.tick_params(length=0, colors=_QUIET)
-    axes.set_axisbelow(True)
-
-
 def _cycle(number: int) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(number)]
+    return [COLOURS[i % len(COLOURS)] for i in range(number)]

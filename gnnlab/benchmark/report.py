@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gnnlab import pages
 from gnnlab.benchmark import _format
 from gnnlab.benchmark.comparison import Row
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.table import Table
 
 __all__ = ["html_page", "markdown", "suites", "terminal_tables", "write_report"]
@@ -58,13 +56,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for suite, group in suites(rows).items():
         header, lines = _format.table(group)
         notes, marks = _footnotes(group)
-        block = [
-            f"## {suite}: {_format.metric_title(group[0])}",
-            "",
-            _pipe(header),
-            _pipe(["---"] * len(header)),
-        ]
-        block += [_pipe([line[0] + mark, *line[1:]]) for line, mark in zip(lines, marks, strict=True)]
+        marked = [[line[0] + mark, *line[1:]] for line, mark in zip(lines, marks, strict=True)]
+        block = [f"## {suite}: {_format.metric_title(group[0])}", "", pages.markdown_table(header, marked)]
         extra = [*notes, *_sources(group)]
         blocks.append("\n".join(block + ([""] + [f"* {note}" for note in extra] if extra else [])))
     return "\n\n".join(blocks) + "\n"
@@ -74,20 +67,16 @@ def html_page(rows: Sequence[Row], title: str = "gnnlab report") -> str:
     """One file with tables, points and learning curves; nothing is loaded from elsewhere."""
     from gnnlab.benchmark.figure import comparison_figure, curves_figure
 
-    parts = [f"<h1>{html.escape(title)}</h1>"]
+    parts = []
     for suite, group in suites(rows).items():
         header, lines = _format.table(group)
         notes, marks = _footnotes(group)
         parts.append(f"<h2>{html.escape(suite)}: {html.escape(_format.metric_title(group[0]))}</h2>")
-        body = [_tr("th", header)]
-        body += [_tr("td", [line[0] + mark, *line[1:]]) for line, mark in zip(lines, marks, strict=True)]
-        parts.append("<table>" + "".join(body) + "</table>")
+        parts.append(pages.html_table(header, [[line[0] + m, *line[1:]] for line, m in zip(lines, marks, strict=True)]))
         parts.append("".join(f"<p class=note>{html.escape(note)}</p>" for note in [*notes, *_sources(group)]))
-        parts.append(_image(comparison_figure(group), f"results on {suite}"))
-        parts.append(_image(curves_figure(group), f"learning curves on {suite}"))
-    name = html.escape(title)
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>{_STYLE}"
-    return f"{head}{''.join(parts)}</html>\n"
+        parts.append(pages.html_image(comparison_figure(group), f"results on {suite}"))
+        parts.append(pages.html_image(curves_figure(group), f"learning curves on {suite}"))
+    return pages.html_page(title, parts)
 
 
 def write_report(rows: Sequence[Row], folder: Path, title: str = "gnnlab report") -> list[Path]:
@@ -127,29 +116,3 @@ def _sources(rows: Sequence[Row]) -> list[str]:
 
 def _dash(note: str) -> str:
     return f" ({note})" if note else ""
-
-
-def _pipe(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _tr(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-def _image(figure: Figure, text: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
-
-
-_STYLE = """<style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 68rem;
-       margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-th, td { text-align: right; padding: .35rem .9rem; border-bottom: 1px solid #e4e7eb; white-space: nowrap }
-th { color: #616e7c; font-weight: 600 } th:first-child, td:first-child { text-align: left }
-.note { color: #616e7c; margin: .3rem 0; font-size: .9rem } img { max-width: 100%; margin-top: 1rem }
-</style>"""

@@ -8,6 +8,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from gnnlab.pages import markdown_table
+
 __all__ = ["KIND", "LEGEND", "markdown", "tables"]
 
 KIND = "expressiveness"
@@ -40,8 +42,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The same tables in Markdown."""
     blocks = []
     for title, header, lines in _parts(rows):
-        cells = [[cell.replace("\n", " ") for cell in line] for line in (header, ["---"] * len(header), *lines)]
-        blocks.append("\n".join([f"## {title}", "", *("| " + " | ".join(line) + " |" for line in cells)]))
+        flat = [[cell.replace("\n", " ") for cell in line] for line in (header, *lines)]
+        blocks.append(f"## {title}\n\n{markdown_table(flat[0], flat[1:])}")
     return "\n\n".join([*blocks, LEGEND]) + "\n"
 
 
