@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.analysis._states import node_states
+from gnnlab.errors import GraphError
 
 __all__ = ["backward", "differentiable_states", "evaluation", "rounds"]
 
@@ -39,22 +40,11 @@ def evaluation(model: nn.Module) -> Iterator[None]:
 
 def differentiable_states(model: nn.Module, batch: Data, where: str) -> list[Tensor]:
     """States of the nodes, the first of which has a gradient even where it is the input itself."""
-    if not hasattr(model, "states"):
-        raise ConfigError(
-            f"{type(model).__name__} has no states", where=where, hint="pass a model such as gnnlab.nn.GNN"
-        )
     if batch.get("x") is not None and batch.x.is_floating_point():
         features = batch.x.detach().requires_grad_(True)
         batch = copy(batch)
         batch.x = features
-    states = model.states(batch)
-    for state in states:
-        if state.dim() != 2 or state.size(0) != batch.num_nodes:
-            raise ConfigError(
-                f"states of {type(model).__name__} have the shape {list(state.shape)}, not one row for each of "
-                f"{batch.num_nodes} nodes",
-                where=where,
-            )
+    states = node_states(model, batch, where)
     if not states[0].requires_grad:
         raise GraphError(
             f"the first states of {type(model).__name__} depend on nothing that has a gradient",

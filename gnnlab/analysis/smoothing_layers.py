@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from gnnlab.analysis._states import node_states
 from gnnlab.analysis.smoothing import (
     dirichlet_energy,
     limit_alignment,
@@ -16,7 +17,7 @@ from gnnlab.analysis.smoothing import (
     rayleigh_quotient,
     state_ranks,
 )
-from gnnlab.errors import ConfigError, GraphError
+from gnnlab.errors import GraphError
 from gnnlab.transform import graph_ptr
 
 __all__ = ["SmoothingProfile", "smoothing_profile"]
@@ -101,8 +102,8 @@ def smoothing_profile(
         track: Wraps the loader to show progress.
 
     Raises:
-        ConfigError: a model without states, or settings the measures refuse.
-        GraphError: no batch, or states of something else than nodes.
+        ConfigError: a model without states of nodes, or settings the measures refuse.
+        GraphError: no batch.
 
     Example:
         >>> from gnnlab.nn import GCNConv, GNN
@@ -111,10 +112,6 @@ def smoothing_profile(
         >>> profile.values["rayleigh"].shape
         torch.Size([3, 1])
     """
-    if not hasattr(model, "states"):
-        raise ConfigError(
-            f"{type(model).__name__} shows no states", where="smoothing_profile", hint="give it a method states(batch)"
-        )
 
     def measures(x: Tensor, batch: Data) -> dict[str, Tensor]:
         edges, ptr = batch.edge_index, graph_ptr(batch)
@@ -134,7 +131,9 @@ def smoothing_profile(
     training = model.training
     model.eval()
     try:
-        found = [[measures(_of_nodes(x, batch), batch) for x in model.states(batch)] for batch in track(loader)]
+        found = [
+            [measures(x, batch) for x in node_states(model, batch, "smoothing_profile")] for batch in track(loader)
+        ]
     finally:
         model.train(training)
     if not found:
@@ -145,13 +144,3 @@ def smoothing_profile(
     }
     exact = values.pop("exact")
     return SmoothingProfile(values, exact, normalization)
-
-
-def _of_nodes(x: Tensor, batch: Data) -> Tensor:
-    if x.dim() != 2 or x.size(0) != batch.num_nodes:
-        raise GraphError(
-            f"states are {list(x.shape)}, not a row for each of the {batch.num_nodes} nodes",
-            where="smoothing_profile",
-            hint="models on pairs or tuples have no node states by layer",
-        )
-    return x

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gnnlab.nn.dropout import Dropout
 from gnnlab.nn.linear import Linear
 from gnnlab.nn.mlp import MLP
-from gnnlab.nn.norm import BatchNorm, _suits
+from gnnlab.nn.norm import BatchNorm
 from gnnlab.ops._batch_norm import normalise, normalise_backward
 from gnnlab.ops._higher import differentiated
 from gnnlab.ops._linear import linear
@@ -35,14 +35,15 @@ class Hidden(NamedTuple):
 
 
 def split_update(update: nn.Module, z: Tensor) -> Hidden | None:
-    """The first layer of a perceptron Linear, BatchNorm, ReLU, Linear in training, applied; ``None`` for others, and
-    where fused normalisation does not suit."""
+    """The first layer of a perceptron Linear, BatchNorm, ReLU, Linear in training, applied; ``None`` for others, for
+    those whose layers somebody watches by hooks, and where fused normalisation does not suit."""
     if type(update) is not MLP or [type(layer) for layer in update] != _LAYERS:
         return None
     first, norm, _, inner_dropout, last, outer_dropout = update
-    if not norm.training or norm._real is not None or inner_dropout.p or outer_dropout.p:
+    watched = any(module._forward_hooks or module._forward_pre_hooks for module in update.modules())
+    if watched or inner_dropout.p or outer_dropout.p or not norm.fuses(z):
         return None
-    return Hidden(first(z), norm, last) if _suits(z) else None
+    return Hidden(first(z), norm, last)
 
 
 def summed(parts: Sequence[Hidden]) -> Tensor:
@@ -53,7 +54,7 @@ def summed(parts: Sequence[Hidden]) -> Tensor:
     tensors = [tensor for x, norm, last in parts for tensor in (x, norm.weight, norm.bias, last.weight, last.bias)]
     out, *statistics = _Summed.apply(tuple(norm.eps for _, norm, _ in parts), *tensors)
     for (x, norm, _), mean, variance in zip(parts, statistics[::2], statistics[1::2], strict=True):
-        norm._track(mean, variance * (x.size(0) / (x.size(0) - 1)))
+        norm.follow(mean, variance, x.size(0))
     return out
 
 

@@ -51,12 +51,20 @@ class BatchNorm(nn.BatchNorm1d):
         self._real: _RealRows | None = None
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        if self.training and self._real is None and _suits(x):
+        if self.fuses(x):
             out, mean, variance = batch_norm(x, self.weight, self.bias, self.eps, relu)
-            self._track(mean, variance * (x.size(0) / (x.size(0) - 1)))
+            self.follow(mean, variance, x.size(0))
             return out
         out = self._normalised(x)
         return out.relu() if relu else out
+
+    def fuses(self, x: Tensor) -> bool:
+        """Whether ``x`` is normalised by its own statistics in our passes; others then may do it in theirs."""
+        return self.training and self._real is None and _suits(x)
+
+    def follow(self, mean: Tensor, variance: Tensor, rows: int) -> None:
+        """Move the running statistics towards those of a batch of so many rows (``variance`` over all of them)."""
+        self._track(mean, variance * (rows / (rows - 1)))
 
     def _normalised(self, x: Tensor) -> Tensor:
         if self._real is not None and self.training:

@@ -24,7 +24,8 @@ from gnnlab.analysis import (
 )
 from gnnlab.analysis._jacobian import rounds
 from gnnlab.errors import BudgetError, ConfigError, GraphError
-from gnnlab.nn import GNN, DRew, FeatureEncoder, GATConv, GCNConv, GINConv, LinearEncoder
+from gnnlab.lifting import NodePairs
+from gnnlab.nn import GNN, DRew, FeatureEncoder, GATConv, GCNConv, GINConv, LinearEncoder, SubgraphGNN
 from gnnlab.testing import strategies
 
 NORMS = {
@@ -327,6 +328,9 @@ def test_bad_input():
         sensitivity(model, batch, layer=7)
     with pytest.raises(ConfigError, match="no states"):
         sensitivity(nn.Linear(1, 1), batch)
+    lonely = NodePairs()(Data(x=torch.ones(1, 3), edge_index=torch.empty(2, 0, dtype=torch.long)))
+    with pytest.raises(ConfigError, match="states of pairs"):  # of which one node has as many as nodes
+        sensitivity(SubgraphGNN(1, 4, 1, in_channels=3), lonely)
     with pytest.raises(GraphError, match="outside"):
         sensitivity(model, batch, torch.tensor([99]))
     with pytest.raises(GraphError, match=r"\[T\] long"):

@@ -233,7 +233,7 @@ def test_profile_of_a_model_in_any_batches():
         "exact": True,
     }
     assert len(str(one).splitlines()) == 5
-    with pytest.raises(ConfigError, match="shows no states"):
+    with pytest.raises(ConfigError, match="has no states"):
         smoothing_profile(nn.Linear(1, 1), graphs)
     with pytest.raises(GraphError, match="no batch"):
         smoothing_profile(model, [])

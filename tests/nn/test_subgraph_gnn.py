@@ -190,6 +190,24 @@ def test_smaller_balls_tell_more_without_marks():
     assert gap("gnn-ak", *SEPARATED["K33"], hops=1) > 1e-9
 
 
+def test_roots_have_weights_of_their_own_in_the_shared_part():
+    """SUN: the mean over subgraphs goes through one network for roots and another for all other rows."""
+    n, adjacency = 5, torch.tensor(nx.to_numpy_array(nx.house_graph())).double()
+    rows = Tuples.of(*torch.cartesian_prod(torch.arange(n), torch.arange(n)).T, n, torch.tensor([0, n]))
+    options = {"diagonal": True, "norm": None, "activation": None}
+    conv = SubgraphConv(3, 4, ("vGL", "uG"), torch.nn.Linear, means=("vGL",), **options).double()
+    h = torch.randn(n, n, 3, dtype=torch.float64)
+    out = conv(h.view(-1, 3), rows, CSR.from_edge_index(adjacency.nonzero().T, n)).view(n, n, 4)
+    shared, whole = conv.terms
+    nodes = h.mean(0)
+    z = nodes + adjacency @ nodes.relu()
+    sums = h + h.sum(1, keepdim=True)
+    expected = shared.update(z).expand(n, n, 4) + whole.update(sums)
+    at_root = shared.update_diagonal(z) + whole.update_diagonal(sums.diagonal().T)
+    same = torch.eye(n, dtype=torch.bool).unsqueeze(-1)
+    torch.testing.assert_close(out, torch.where(same, at_root.unsqueeze(1), expected))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_class_separates_what_three_wl_cannot(name):
     assert gap(name, ROOK, SHRIKHANDE) < 1e-12
@@ -249,8 +267,11 @@ def test_refusals_say_what_to_add():
     for bad in ({"aggregations": ()}, {"aggregations": ("uL", "uL")}, {"aggregations": ("uv",)}, {"pool": "SS"}):
         with pytest.raises(ConfigError):
             Recipe(**bad)
-    with pytest.raises(ConfigError):
-        SubgraphConv(4, 4, reduce="max")
+    for means in (("vG",), ("uL",), ("uG", "mean")):
+        with pytest.raises(ConfigError, match="means names"):
+            SubgraphConv(4, 4, ("uL", "uG"), means=means)
+        with pytest.raises(ConfigError, match="means names"):
+            Recipe(("uL", "uG"), means=means)
 
 
 YAML = """

@@ -15,7 +15,7 @@ from gnnlab.nn import norm as norm_module
 
 @pytest.fixture(autouse=True)
 def everything_suits(monkeypatch):
-    monkeypatch.setattr(update_sum, "_suits", lambda x: x.size(0) > 1)
+    monkeypatch.setattr(norm_module, "_suits", lambda x: x.size(0) > 1)
 
 
 def updates(count: int = 3) -> list[MLP]:
@@ -90,4 +90,12 @@ def test_padding_is_left_to_the_normalisation():
     update = MLP(4, 4, norm=BatchNorm)
     with norm_module.real_rows(update, {9: torch.tensor(5)}):
         assert update_sum.split_update(update, torch.randn(9, 4)) is None
+    assert update_sum.split_update(update, torch.randn(9, 4)) is not None
+
+
+def test_layers_that_are_watched_are_called():
+    update, seen = MLP(4, 4, norm=BatchNorm), []
+    watch = update[1].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    assert update_sum.split_update(update, torch.randn(9, 4)) is None
+    watch.remove()
     assert update_sum.split_update(update, torch.randn(9, 4)) is not None

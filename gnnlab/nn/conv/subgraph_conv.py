@@ -79,8 +79,8 @@ class SubgraphConv(nn.Module):
             aggregation; ``None`` expects edge features of width ``in_channels``.
         conv: Factory (in_channels, out_channels) of a convolution that takes the place of the formula in ``uL`` and
             ``vL``, such as :class:`gnnlab.nn.GCNConv`.
-        reduce: ``sum`` or ``mean``, of ``uG``, ``vG`` and ``vGL``.
-        diagonal: Whether the rows (u, u) have MLPs of their own (SUN); not for ``conv`` and ``vGL``.
+        means: Those of ``uG``, ``vG`` and ``vGL`` that are means, not sums, over subgraphs or nodes.
+        diagonal: Whether the rows (u, u) have MLPs of their own (SUN); not for ``conv``.
         norm: Factory (channels) of the normalisation; ``None`` for none.
         activation: Factory of :math:`\phi`; ``None`` for none.
 
@@ -114,25 +114,23 @@ class SubgraphConv(nn.Module):
         train_eps: bool = True,
         edge_encoder: Callable[[int], nn.Module] | None = None,
         conv: Callable[[int, int], nn.Module] | None = None,
-        reduce: Literal["sum", "mean"] = "sum",
+        means: Sequence[Aggregation] = (),
         diagonal: bool = False,
         norm: Callable[[int], nn.Module] | None = BatchNorm,
         activation: Callable[[], nn.Module] | None = nn.ReLU,
     ) -> None:
         super().__init__()
         check_aggregations(aggregations, "SubgraphConv")
-        if reduce not in ("sum", "mean"):
-            raise ConfigError(f"unknown reduce '{reduce}'", where="SubgraphConv", hint=nearest(reduce, ("sum", "mean")))
+        check_means(means, aggregations, "SubgraphConv")
         self.in_channels, self.out_channels, self.aggregations = in_channels, out_channels, tuple(aggregations)
         update, terms = update or paper_mlp, []
         for name in aggregations:
             if name in _LOCAL and conv is not None:
                 terms.append(_Convolved(name, in_channels, out_channels, conv, edge_encoder))
                 continue
-            own = diagonal and name != _SHARED
             encoder = edge_encoder if name in _LOCAL or name == _SHARED else None
-            term = _KINDS[name](name, in_channels, encoder, reduce)
-            terms.append(_Term(term, update, in_channels, out_channels, eps, train_eps, own))
+            term = _KINDS[name](name, in_channels, encoder, "mean" if name in means else "sum")
+            terms.append(_Term(term, update, in_channels, out_channels, eps, train_eps, diagonal))
         self.terms = nn.ModuleList(terms)
         self.norm = nn.Identity() if norm is None else norm(out_channels)
         self.activation = nn.Identity() if activation is None else activation()
@@ -166,6 +164,18 @@ def check_aggregations(aggregations: Sequence[str], where: str) -> None:
             raise ConfigError(f"unknown aggregation '{name}'", where=where, hint=nearest(str(name), AGGREGATIONS))
     if not aggregations or len(set(aggregations)) < len(aggregations):
         raise ConfigError(f"aggregations must be some, each once, got {list(aggregations)}", where=where)
+
+
+def check_means(means: Sequence[str], aggregations: Sequence[str], where: str) -> None:
+    """Raise a ``ConfigError`` unless they are global aggregations of the layer."""
+    possible = [name for name in aggregations if name in _GLOBAL or name == _SHARED]
+    for name in means:
+        if name not in possible:
+            raise ConfigError(
+                f"means names '{name}', but the aggregations over subgraphs or nodes are {possible}",
+                where=where,
+                hint=nearest(str(name), possible) if possible else "leave means empty",
+            )
 
 
 class _Term(nn.Module):
@@ -202,10 +212,12 @@ class _Term(nn.Module):
         if hidden is not None:
             return hidden
         out = self.update(z)
+        out = out if spread is None else reduce_rows(out, spread, "sum")
         if self.update_diagonal is not None:
             place = rows.diagonal_rows
-            out = out.index_copy(0, place, self.update_diagonal(z.index_select(0, place)))
-        return out if spread is None else reduce_rows(out, spread, "sum")
+            at_root = z.index_select(0, place if spread is None else rows.node[place])
+            out = out.index_copy(0, place, self.update_diagonal(at_root))
+        return out
 
 
 class _Convolved(nn.Module):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gnnlab.errors import ConfigError, nearest
-from gnnlab.nn.conv.subgraph_conv import Aggregation, check_aggregations
+from gnnlab.nn.conv.subgraph_conv import Aggregation, check_aggregations, check_means
 
 __all__ = ["RECIPES", "Recipe", "recipe_of"]
 
@@ -32,8 +32,7 @@ class Recipe:
       ``gnn-ak+``, so it is weaker than its class, which is ``pswl-vs``: where ``hops`` reaches all nodes, it is as weak
       as 1-WL.
     * ``sun`` ("Understanding and Extending Subgraph GNNs by Rethinking Their Symmetries", Frasca et al.; NeurIPS
-      2022): ``vGL`` has no weights of its own for roots. The released code has no ``vG`` but in ``vGL``, sums ``uG``,
-      pools means, and is mostly run on ego networks.
+      2022): the released code has no ``vG`` but in ``vGL``, pools means, and is mostly run on ego networks.
     * ``reign2`` (ReIGN(2), of the same paper): without its sums over transposed rows, over roots and over all pairs.
 
     Args:
@@ -44,7 +43,7 @@ class Recipe:
         marking: ``node``, ``distance``, or ``none`` that are read.
         hops: Radius of the ego networks that is suggested.
         diagonal: Whether roots have weights of their own.
-        reduce: ``sum`` or ``mean`` over subgraphs or nodes inside layers.
+        means: Aggregations over subgraphs or nodes that are means, not sums.
 
     Example:
         >>> Recipe(("uL", "vG"), pool="SV").pool
@@ -57,11 +56,13 @@ class Recipe:
     marking: Literal["node", "distance", "none"] = "distance"
     hops: int = 3
     diagonal: bool = False
-    reduce: Literal["sum", "mean"] = "sum"
+    means: tuple[Aggregation, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "aggregations", tuple(self.aggregations))
+        object.__setattr__(self, "means", tuple(self.means))
         check_aggregations(self.aggregations, "Recipe")
+        check_means(self.means, self.aggregations, "Recipe")
         for name, known in _KNOWN.items():
             value = getattr(self, name)
             if value not in known:
@@ -78,9 +79,9 @@ _KNOWN = {
     "pool": ("VS", "SV", "root"),
     "policy": ("full", "ego"),
     "marking": ("node", "distance", "none"),
-    "reduce": ("sum", "mean"),
 }
 _SWL, _PSWL = Recipe(("uL",)), Recipe(("uL", "vv"))
+_SUN: tuple[Aggregation, ...] = ("uL", "uu", "vv", "uG", "vG", "vGL")
 
 RECIPES: dict[str, Recipe] = {
     "swl-vs": _SWL,
@@ -92,11 +93,11 @@ RECIPES: dict[str, Recipe] = {
     "sswl+": Recipe(("uL", "vL", "vv")),
     "ngnn": replace(_SWL, policy="ego"),
     "ds-gnn": replace(_SWL, marking="node"),
-    "dss-gnn": Recipe(("uL", "vGL"), marking="node", reduce="mean"),
+    "dss-gnn": Recipe(("uL", "vGL"), marking="node", means=("vGL",)),
     "id-gnn": replace(_SWL, policy="ego", marking="none", pool="root", diagonal=True),
     "gnn-ak": replace(_PSWL, policy="ego", marking="none"),
     "gnn-ak+": Recipe(("uL", "vv", "vG"), policy="ego"),
-    "sun": Recipe(("uL", "uu", "vv", "uG", "vG", "vGL"), marking="node", diagonal=True, reduce="mean"),
+    "sun": Recipe(_SUN, marking="node", diagonal=True, means=("vG", "vGL")),
     "osan-1": replace(_SWL, marking="node"),
     "reign2": Recipe(("uL", "vL", "vu", "uu", "vv", "uG", "vG"), marking="node", diagonal=True),
 }

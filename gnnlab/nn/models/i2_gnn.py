@@ -90,6 +90,8 @@ class I2GNN(nn.Module):
         torch.Size([1, 3])
     """
 
+    state_level = "tuple"
+
     def __init__(
         self,
         out_channels: int,

@@ -69,6 +69,8 @@ class IGN2(nn.Module):
         torch.Size([1, 2])
     """
 
+    state_level = "pair"
+
     def __init__(
         self,
         out_channels: int,

@@ -102,6 +102,8 @@ class KLGNN(nn.Module):
         torch.Size([1, 3])
     """
 
+    state_level = "tuple"
+
     def __init__(
         self,
         out_channels: int,

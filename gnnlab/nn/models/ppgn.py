@@ -77,6 +77,8 @@ class PPGN(nn.Module):
         torch.Size([1, 2])
     """
 
+    state_level = "pair"
+
     def __init__(
         self,
         out_channels: int,

@@ -89,6 +89,8 @@ class SubgraphGNN(nn.Module):
         torch.Size([1, 2])
     """
 
+    state_level = "pair"
+
     def __init__(
         self,
         out_channels: int,
@@ -132,7 +134,7 @@ class SubgraphGNN(nn.Module):
             update=update,
             edge_encoder=edge_encoder,
             conv=conv,
-            reduce=recipe.reduce,
+            means=recipe.means,
             diagonal=recipe.diagonal,
             norm=norm,
             activation=activation,
