@@ -29,6 +29,7 @@ from gnnlab.graph.resistance import (
     effective_resistance,
     total_effective_resistance,
 )
+from gnnlab.graph.resistance_curvature import ResistanceCurvature, resistance_curvature
 from gnnlab.graph.resistance_statistics import resistance_statistics
 from gnnlab.graph.sketch import (
     BiharmonicSketch,
@@ -62,6 +63,7 @@ __all__ = [
     "Multigraph",
     "PairDistances",
     "PathWL",
+    "ResistanceCurvature",
     "ResistanceSketch",
     "Solution",
     "SubgraphWL",
@@ -104,6 +106,7 @@ __all__ = [
     "propagate_features",
     "refine_with_pairs",
     "pair_distances",
+    "resistance_curvature",
     "resistance_sketch",
     "resistance_statistics",
     "shortest_path_distances",
