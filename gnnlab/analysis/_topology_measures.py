@@ -14,6 +14,7 @@ from gnnlab.graph import (
     connected_components,
     effective_resistance,
     ollivier_ricci_curvature,
+    resistance_curvature,
     undirected_edges,
 )
 from gnnlab.ops import expand_ptr, ragged_arange
@@ -85,15 +86,16 @@ def measure(data: Data, settings: Settings) -> Measured:
     out.add("total_resistance", of.total_resistance, of.resistance_error, estimated)
     component = connected_components(edges, batch.numel())
     _of_pairs(out, settings, edges, ptr, degree, component, of.total_resistance, of.resistance_error)
-    _of_edges(out, settings, edges, ptr, one_way, num_edges)
+    _of_edges(out, settings, edges, ptr, one_way, owner)
     out.add("spectral_gap", of.spectral_gap)
     bounds = cheeger_bounds(edges, ptr)
     out.add("cheeger_lower", bounds.lower)
     out.add("cheeger_upper", bounds.upper)
-    _of_curvature(out, "curvature", curvature, owner, sizes.numel())
+    exact = torch.zeros(sizes.numel(), dtype=torch.float64, device=ptr.device)
+    _of_curvature(out, "curvature", curvature, owner, exact)
     if settings.ollivier:
         ricci = ollivier_ricci_curvature(one_way, ptr, symmetrise=True)
-        _of_curvature(out, "ollivier", ricci, owner, sizes.numel())
+        _of_curvature(out, "ollivier", ricci, owner, exact)
     return out
 
 
@@ -134,21 +136,25 @@ def _of_pairs(
         out.add(name, mean, error, ~whole | sketched)
 
 
-def _of_edges(
-    out: Measured, settings: Settings, edges: Tensor, ptr: Tensor, one_way: Tensor, num_edges: Tensor
-) -> None:
-    number, graph, whole = _drawn(num_edges, settings)
-    order = expand_ptr(ptr)[one_way[0]].argsort(stable=True)
-    chosen = one_way[:, order[(num_edges.cumsum(0) - num_edges)[graph] + number]]
-    resistance, sketched = _resistance(edges, ptr, chosen, settings)
+def _of_edges(out: Measured, settings: Settings, edges: Tensor, ptr: Tensor, one_way: Tensor, owner: Tensor) -> None:
+    """Resistances of all edges, which take hardly longer than those of some, and the curvature they make."""
+    resistance, sketched = _resistance(edges, ptr, one_way, settings)
+    whole, blur = torch.ones_like(sketched), settings.epsilon * sketched
     points = {"q10": 0.1, "q50": 0.5, "q90": 0.9, "q100": 1.0}
-    _quantiles(out, "edge_resistance", resistance, graph, points, whole, settings.epsilon * sketched)
+    _quantiles(out, "edge_resistance", resistance, owner, points, whole, blur)
+    curvature = resistance_curvature(edges, ptr, resistance=resistance.repeat(2)).edge[: one_way.size(1)]
+    # What the errors of the resistances at both ends do to an edge, if they are independent.
+    squares = torch.bincount(one_way.flatten(), resistance.square().repeat(2), minlength=int(ptr[-1]))
+    noise = squares[one_way].sum(0) / resistance.square() + curvature.square()
+    noise = blur * _mean(noise, owner, sketched.numel())[0].nan_to_num(0.0).sqrt()
+    _of_curvature(out, "resistance_curvature", curvature, owner, noise)
 
 
-def _of_curvature(out: Measured, name: str, values: Tensor, graph: Tensor, count: int) -> None:
-    exact = torch.ones(count, dtype=torch.bool, device=graph.device)
-    out.add(f"{name}_mean", _mean(values, graph, count)[0])
-    _quantiles(out, name, values, graph, _POINTS, exact, torch.zeros(count, device=graph.device))
+def _of_curvature(out: Measured, name: str, values: Tensor, graph: Tensor, noise: Tensor) -> None:
+    """Mean and quantiles over the edges of every graph, given the error [G] of an edge."""
+    out.add(f"{name}_mean", _mean(values, graph, noise.numel())[0], noise, noise > 0)
+    exact = torch.ones_like(noise, dtype=torch.bool)
+    _quantiles(out, name, values, graph, _POINTS, exact, torch.zeros_like(noise), noise)
 
 
 def _drawn(available: Tensor, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,8 +194,15 @@ def _quantiles(
     points: dict[str, float],
     whole: Tensor,
     blur: Tensor,
+    noise: Tensor | float = 0.0,
 ) -> None:
-    """Quantiles of the values of every graph; of a sample with the distribution-free error of order statistics."""
+    """Quantiles of the values of every graph; of a sample with the distribution-free error of order statistics.
+
+    Args:
+        whole: [G] bool, whether the values are all there are.
+        blur: [G] relative error of a value.
+        noise: [G] absolute error of a value.
+    """
     order = values.argsort(stable=True)
     order = order[graph[order].argsort(stable=True)]
     values, count = values[order], torch.bincount(graph, minlength=whole.numel())
@@ -204,12 +217,13 @@ def _quantiles(
         below, above = (values[(start + index).clamp(max=values.numel() - 1)] for index in (low, high))
         return torch.where(count > 0, below + (position - low) * (above - below), torch.nan)
 
-    estimated = ~whole | (blur > 0)
+    sketched = (blur > 0) | (torch.as_tensor(noise) > 0)
+    estimated = ~whole | sketched
     for label, share in points.items():
         share = torch.full(count.shape, share, dtype=torch.float64, device=count.device)
         spread = (share * (1 - share) / count.clamp(min=1)).sqrt()
         value, error = at(share), torch.where(whole, 0.0, (at(share + spread) - at(share - spread)) / 2)
-        error = (error.square() + (blur * value).square()).sqrt()
+        error = (error.square() + (blur * value).square() + noise**2).sqrt()
         extreme = (share == 0) | (share == 1)
         kind = estimated.long()
         # The largest value of a sample is a bound from below, if it is not itself sketched.

@@ -97,10 +97,10 @@ def topology_profile(
     commute time :math:`\tau_{st} = R_{st} \sum d_v`, mean and quantiles over connected pairs; ``resistance_by_degree``,
     the mean of :math:`R_{st} / (1 / d_s + 1 / d_t)` over them, which tends to 1 where the resistance tells nothing
     but the degrees (von Luxburg, Radl and Hein, JMLR 2014); resistances of edges (their sum is n minus the components
-    by Foster, and 1 is a bridge); the spectral gap, bounds on the Cheeger constant, and the balanced Forman
-    curvature of the edges (if asked for also Ollivier-Ricci).
+    by Foster, and 1 is a bridge) and the curvature they make; the spectral gap, bounds on the Cheeger constant, and
+    the balanced Forman curvature of the edges (if asked for also Ollivier-Ricci).
 
-    A graph of more than ``max_pairs`` pairs, or edges, is represented by as many of them (drawn with replacement by
+    A graph of more than ``max_pairs`` pairs is represented by as many of them (drawn with replacement by
     the seed, so a graph has the same values in any dataset), and above ``exact_limit`` nodes resistances are sketched
     or estimated and the diameter bounded from below: ``kinds`` and ``errors`` say so. Spectral gaps of large
     graphs are exact to the tolerance of the solver.
@@ -113,7 +113,7 @@ def topology_profile(
         sample: Most graphs of a store to look at, drawn by the seed; all by default.
         seed: Of all that is drawn.
         exact_limit: Nodes up to which resistances and diameters are exact.
-        max_pairs: Pairs, and edges, of a graph whose resistances are looked at.
+        max_pairs: Pairs of a graph whose resistances are looked at.
         epsilon: Relative error (rms) of a sketched resistance.
         ollivier: Whether to compute the Ollivier-Ricci curvature, by an optimal transport per edge.
         chunk_nodes: Nodes of a store that are looked at together.

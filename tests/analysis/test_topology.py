@@ -40,8 +40,17 @@ KNOWN = [
         nx.complete_graph(5),
         {"spectral_gap": 1.25, "commute_mean": 8, "curvature_min": 1.25, "resistance_by_degree": 0.8},
     ),
-    (nx.barbell_graph(3, 0), {"spectral_gap": 0.204666, "commute_q100": 98 / 3, "edge_resistance_q100": 1}),
+    (
+        nx.barbell_graph(3, 0),
+        {
+            "spectral_gap": 0.204666,
+            "commute_q100": 98 / 3,
+            "edge_resistance_q100": 1,
+            "resistance_curvature_min": -2 / 3,
+        },
+    ),
     (nx.barbell_graph(4, 0), {"spectral_gap": 0.113382, "commute_q100": 52, "curvature_min": -1}),
+    (nx.complete_graph(6), {"resistance_curvature_mean": 2, "resistance_curvature_q90": 2}),
     (nx.petersen_graph(), {"spectral_gap": 2 / 3, "curvature_mean": -2 / 3, "degree_mean": 3, "degree_std": 0}),
 ]
 
@@ -124,9 +133,12 @@ def test_a_large_graph_is_estimated_and_says_so():
     exact, rough = topology_profile(data), topology_profile(data, exact_limit=300, max_pairs=500)
     assert rough.kinds["diameter"].item() == 2
     assert rough.values["diameter"] <= exact.values["diameter"]
-    for name in ("commute_mean", "commute_q50", "edge_resistance_q50", "total_resistance"):
+    sketched = ("edge_resistance_q50", "resistance_curvature_mean", "resistance_curvature_q90")
+    for name in ("commute_mean", "commute_q50", "total_resistance", *sketched):
         assert abs(rough.values[name] - exact.values[name]) <= 4 * rough.errors[name] + 1e-6, name
     assert rough.kinds["commute_mean"].item() == 1
+    assert rough.kinds["resistance_curvature_q50"].item() == 1
+    assert rough.errors["resistance_curvature_q50"].item() > 0
     assert "~" in str(rough).splitlines()[-1] or any("~" in line for line in str(rough).splitlines()[2:])
 
 
