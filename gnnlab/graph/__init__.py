@@ -20,6 +20,7 @@ from gnnlab.graph.laplacian_kernel import laplacian_kernel
 from gnnlab.graph.laplacian_solver import LaplacianSolver, Solution, solve_laplacian
 from gnnlab.graph.multigraph import Multigraph, cyclic_patterns, multigraphs
 from gnnlab.graph.near_distances import distance_histogram, pair_distances
+from gnnlab.graph.neighbour_labels import HomophilyByDistance, homophily_by_distance, neighbourhood_similarity
 from gnnlab.graph.ollivier import ollivier_ricci_curvature
 from gnnlab.graph.path_wl import PathWL
 from gnnlab.graph.paths import enumerate_paths, path_distances, path_edges
@@ -57,6 +58,7 @@ __all__ = [
     "EgoVertices",
     "Estimate",
     "Homophily",
+    "HomophilyByDistance",
     "LaplacianSolver",
     "LaplacianSpectrum",
     "Layers",
@@ -95,10 +97,12 @@ __all__ = [
     "k_hop_pairs",
     "homomorphism_counts",
     "homophily",
+    "homophily_by_distance",
     "laplacian_eigh",
     "laplacian_kernel",
     "multigraphs",
     "multiset_codes",
+    "neighbourhood_similarity",
     "ollivier_ricci_curvature",
     "path_distances",
     "path_edges",
