@@ -10,6 +10,7 @@ from gnnlab.analysis.expressiveness import ModelReport, Subject, exact_classes, 
 from gnnlab.analysis.expressiveness_models import BENCH_MODELS
 from gnnlab.analysis.expressiveness_pairs import NAMED_PAIRS, named_pairs
 from gnnlab.analysis.expressiveness_sets import COMPARISON_SETS, comparison_set
+from gnnlab.analysis.link_topology import approximate_topological_concentration, topological_concentration
 from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
 from gnnlab.analysis.sensitivity import Sensitivity, sensitivity
 from gnnlab.analysis.sensitivity_bounds import sensitivity_bound, width_bound
@@ -62,6 +63,7 @@ __all__ = [
     "SmoothingProfile",
     "Subject",
     "TopologyProfile",
+    "approximate_topological_concentration",
     "asynchronous_run",
     "asynchrony_table",
     "ceilings",
@@ -86,6 +88,7 @@ __all__ = [
     "separation",
     "smoothing_profile",
     "state_ranks",
+    "topological_concentration",
     "topology_profile",
     "statistic_threshold",
     "train_pairs",
