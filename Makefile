@@ -8,13 +8,16 @@ WORKERS ?= 2
 # Threads that spin for long while they wait make a busy machine many times slower.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart test notebooks lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/gnnlab reproduce quickstart
 
 test: $(VENV)/.installed-test lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+notebooks: $(VENV)/.installed-test
+	OMP_NUM_THREADS=2 $(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
