@@ -79,6 +79,14 @@ class AuditSample:
             return f"All {graphs:,} graphs of {where}."
         return f"{graphs:,} of the {self.available:,} graphs of {where}, drawn at random (seed {self.seed})."
 
+    def union(self) -> tuple[Tensor, Tensor]:
+        """All graphs side by side: ``edge_index`` [2, E] long and ``ptr`` [G + 1] long, on the CPU."""
+        ptr = self.store.layouts["node"].ptr
+        if "edge_index" not in self.store.columns:
+            return torch.empty(2, 0, dtype=torch.long), ptr
+        edges = self.store.column("edge_index").cpu()
+        return edges + ptr[:-1].repeat_interleave(self.store.sizes("edge")), ptr
+
     def excerpt(self, graphs: int, nodes: int = 20_000) -> Excerpt:
         """At most so many of the graphs, drawn by the seed, none of more than ``nodes`` nodes.
 
@@ -233,7 +241,7 @@ def _cut(store: GraphStore, large: list[int], nodes: int, seed: int) -> GraphSto
 def _ball(edges: Tensor, size: int, nodes: int, seed: int) -> Tensor:
     """[size] bool, the nodes a search finds first from a random node of the largest component."""
     source, target = edges.numpy()
-    matrix = coo_array((np.ones(source.size, dtype=np.int8), (source, target)), shape=(size, size)).tocsr()
+    matrix = coo_array((np.ones(source.size), (source, target)), shape=(size, size)).tocsr()
     component = torch.from_numpy(connected_components(matrix, directed=False)[1]).long()
     members = (component == torch.bincount(component).argmax()).nonzero().flatten()
     root = members[torch.randint(members.numel(), (1,), generator=torch.Generator().manual_seed(seed))]
