@@ -22,7 +22,7 @@ SEQUENTIAL = ("#f5f7fa", "#9ecae9", "#0072B2", "#08304f")
 DIVERGING = ("#0b4f78", "#6fb1d8", "#f7f7f7", "#eea272", "#9c3d00")
 """Stops of the two colour maps; the middle of the second is zero."""
 
-_PASTEL = "#d8dee6"
+_PASTEL, _QUIET_EDGE = "#d8dee6", "#b6c0cc"
 
 
 def place_nodes(edge_index: Tensor, num_nodes: int, ring: bool = False) -> Tensor:
@@ -65,6 +65,7 @@ def draw_graph(
     *,
     values: Tensor | None = None,
     classes: Tensor | None = None,
+    edge_classes: Tensor | None = None,
     limits: tuple[float, float] | None = None,
     marked: Sequence[int] = (),
     labels: Sequence[str] | None = None,
@@ -79,6 +80,7 @@ def draw_graph(
         place: [N, 2] of :func:`place_nodes`.
         values: [N], shown from light to dark; from blue over white to orange if any is negative.
         classes: [N] long, nodes of one class have one colour, the same in every picture.
+        edge_classes: [E] long, edges of class 0 stay behind, others have a colour: ``edge_type`` shows a rewiring.
         limits: Values of the ends of the colours; those of ``values`` by default.
         marked: Nodes with a heavy rim.
         labels: Texts inside the nodes.
@@ -90,8 +92,12 @@ def draw_graph(
     """
     from matplotlib.collections import LineCollection
 
-    one_way = edge_index[:, edge_index[0] < edge_index[1]]
-    axes.add_collection(LineCollection(place[one_way.t()].tolist(), colors="#b6c0cc", lw=1.3, zorder=1))
+    one_way = edge_index[0] < edge_index[1]
+    kinds = torch.zeros_like(edge_index[0]) if edge_classes is None else edge_classes
+    for kind in kinds[one_way].unique().tolist():
+        lines = place[edge_index[:, one_way & (kinds == kind)].t()].tolist()
+        colour = COLOURS[kind % len(COLOURS)] if kind else _QUIET_EDGE
+        axes.add_collection(LineCollection(lines, colors=colour, lw=1.3, zorder=1 if kind else 0.9))
     heavy = torch.zeros(len(place), dtype=torch.bool)
     heavy[list(marked)] = True
     style = {"s": size, "zorder": 2, "edgecolors": [INK if mark else QUIET for mark in heavy.tolist()]}

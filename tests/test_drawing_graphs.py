@@ -64,3 +64,13 @@ def test_every_class_has_a_colour_of_its_own() -> None:
     assert len(set(class_colours(torch.arange(20)))) == 20
     assert class_colours(torch.arange(20)[:3]) == list(COLOURS[:3])
     assert class_colours(torch.tensor([], dtype=torch.long)) == []
+
+
+def test_edges_of_other_classes_have_colours_and_lie_above() -> None:
+    axes = new_figure(2, 2).subplots()
+    edges = _path(3)
+    draw_graph(axes, edges, place_nodes(edges, 3), edge_classes=torch.tensor([0, 1, 0, 1]))
+    behind, above = axes.collections[:2]
+    assert [len(lines.get_segments()) for lines in (behind, above)] == [1, 1]
+    assert to_hex(above.get_color()[0]).upper() == COLOURS[1] != to_hex(behind.get_color()[0]).upper()
+    assert above.get_zorder() > behind.get_zorder()

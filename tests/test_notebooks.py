@@ -1,4 +1,4 @@
-"""The notebooks: what is committed is what the scripts say, they execute anywhere, and nothing of a machine is in them."""
+"""The notebooks: committed is what the scripts say, they execute anywhere, and no machine can be told from them."""
 
 from __future__ import annotations
 
