@@ -5,6 +5,7 @@ from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, Scripted
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
 from gnnlab.analysis.brec import BrecProtocol, PairOutcome, paired_statistic, statistic_threshold, train_pairs
 from gnnlab.analysis.ceilings import Ceiling, CeilingReport, ceilings
+from gnnlab.analysis.duplicates import Duplicates, NoiseFloor, isomorphic_duplicates, label_noise_floor
 from gnnlab.analysis.evidence import INVARIANTS, Evidence
 from gnnlab.analysis.expressiveness import ModelReport, Subject, exact_classes, network_separation
 from gnnlab.analysis.expressiveness_models import BENCH_MODELS
@@ -32,6 +33,7 @@ from gnnlab.analysis.smoothing import (
     state_ranks,
 )
 from gnnlab.analysis.smoothing_layers import SmoothingProfile, smoothing_profile
+from gnnlab.analysis.structure_usage import StructureUsage, structure_usage, without_structure
 from gnnlab.analysis.topology import TopologyProfile, topology_profile
 
 __all__ = [
@@ -49,10 +51,12 @@ __all__ = [
     "Ceiling",
     "CeilingReport",
     "CommuteInfluence",
+    "Duplicates",
     "Evidence",
     "GradientGain",
     "HopInfluence",
     "ModelReport",
+    "NoiseFloor",
     "PairOutcome",
     "Ranks",
     "Refined",
@@ -61,6 +65,7 @@ __all__ = [
     "Sensitivity",
     "SeparationReport",
     "SmoothingProfile",
+    "StructureUsage",
     "Subject",
     "TopologyProfile",
     "approximate_topological_concentration",
@@ -72,6 +77,8 @@ __all__ = [
     "dirichlet_energy",
     "exact_classes",
     "family_classes",
+    "isomorphic_duplicates",
+    "label_noise_floor",
     "limit_alignment",
     "mean_average_distance",
     "gradient_gain",
@@ -88,9 +95,11 @@ __all__ = [
     "separation",
     "smoothing_profile",
     "state_ranks",
+    "structure_usage",
     "topological_concentration",
     "topology_profile",
     "statistic_threshold",
     "train_pairs",
     "width_bound",
+    "without_structure",
 ]
