@@ -1,0 +1,72 @@
+"""MkDocs hook: pages take text and tables from README.md, so that a figure is written down once.
+
+``<!-- readme: Section -->`` stands for a section, ``<!-- readme: Section: some words -->`` for the first paragraph,
+table or code block of it that contains the words.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+
+__all__ = ["blocks", "on_page_markdown", "section"]
+
+_README = Path(__file__).resolve().parents[2] / "README.md"
+_DIRECTIVE = re.compile(r"^<!-- readme: ([^:\n]+?)(?:: ([^\n]+?))? -->$", re.MULTILINE)
+_LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)]+)")
+_PAPER = re.compile(r"(?<!\[)\barXiv (\d{4}\.\d{4,5})")
+
+# What README.md links to, and where the site shows it.
+_PLACES = (
+    (re.compile(r"^docs/measurements/(.+)\.json$"), r"benchmarks/\1.md"),
+    (re.compile(r"^experiments/results/(.+)\.csv$"), r"benchmarks/results.md#\1"),
+    (re.compile(r"^experiments/results$"), "benchmarks/results.md"),
+    (re.compile(r"^notebooks/(.+)\.ipynb$"), r"notebooks/\1.ipynb"),
+    (re.compile(r"^notebooks/?$"), "notebooks/index.md"),
+    (re.compile(r"^docs/(.+)$"), r"\1"),
+)
+
+
+def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
+    def included(match: re.Match[str]) -> str:
+        text = section(match[1], page.file.src_uri)
+        if match[2]:
+            found = [block for block in blocks(text) if match[2] in block]
+            if not found:
+                raise PluginError(f"{page.file.src_uri}: section '{match[1]}' of README.md has no '{match[2]}'")
+            text = found[0]
+        return _LINK.sub(lambda link: _moved(link[1], page.file.src_uri), text)
+
+    return _linked(_DIRECTIVE.sub(included, markdown))
+
+
+def section(title: str, where: str) -> str:
+    """The body of a section of README.md; ``Top`` is what comes before the first."""
+    parts = re.split(r"^#{1,2} (.+)$", _README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = {"Top": parts[2], **dict(zip(parts[3::2], parts[4::2], strict=True))}
+    if title not in sections:
+        raise PluginError(f"{where}: README.md has no section '{title}'; it has: {', '.join(sections)}")
+    return sections[title].strip()
+
+
+def blocks(text: str) -> list[str]:
+    """Paragraphs, tables and code blocks."""
+    return [block.strip() for block in re.split(r"(```.*?```)|\n\n", text, flags=re.DOTALL) if block and block.strip()]
+
+
+def _moved(target: str, page: str) -> str:
+    for pattern, place in _PLACES:
+        if pattern.match(target):
+            return posixpath.relpath(pattern.sub(place, target), posixpath.dirname(page) or ".")
+    raise PluginError(f"{page}: README.md links to '{target}', which the site does not show")
+
+
+def _linked(markdown: str) -> str:
+    """Papers as links, outside of code."""
+    parts = re.split(r"(```.*?```)", markdown, flags=re.DOTALL)
+    parts[::2] = [_PAPER.sub(r"[arXiv \1](https://arxiv.org/abs/\1)", part) for part in parts[::2]]
+    return "".join(parts)
