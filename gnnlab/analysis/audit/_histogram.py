@@ -47,6 +47,7 @@ class Histogram:
         if self.logarithmic:
             axes.set_xscale("log")
             axes.set_yscale("log")
+            axes.set_ylim(bottom=0.5)
         axes.axvline(self.mean, color=INK, lw=1, ls="--")
         axes.set_xlabel(f"{unit} (dashed: mean {self.mean:,.3g})", color=QUIET, fontsize=9)
         axes.set_ylabel(counted, color=QUIET, fontsize=9)

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from gnnlab.analysis.audit.report import AuditReport, Section
 from gnnlab.analysis.audit.sample import AuditSample, audit_sample
 from gnnlab.analysis.audit.size import size_section
+from gnnlab.analysis.audit.topology import topology_section
 from gnnlab.analysis.audit.verdict import findings
 from gnnlab.data import GraphStore
 from gnnlab.errors import ConfigError, GnnlabError, nearest
@@ -21,6 +22,7 @@ Track = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 
 SECTIONS: dict[str, Callable[[AuditSample, Track], Section]] = {
     "size": size_section,
+    "topology": topology_section,
 }
 """Key of a section -> what makes it, in the order of the report."""
 

@@ -18,7 +18,7 @@ from gnnlab.data.task import TaskSpec
 from gnnlab.errors import ConfigError, DataError, nearest
 from gnnlab.ops import expand_ptr
 
-__all__ = ["AuditSample", "Excerpt", "audit_sample"]
+__all__ = ["AuditSample", "Excerpt", "audit_sample", "union_of"]
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,6 @@ class AuditSample:
         if graphs == self.available:
             return f"All {graphs:,} graphs of {where}."
         return f"{graphs:,} of the {self.available:,} graphs of {where}, drawn at random (seed {self.seed})."
-
-    def union(self) -> tuple[Tensor, Tensor]:
-        """All graphs side by side: ``edge_index`` [2, E] long and ``ptr`` [G + 1] long, on the CPU."""
-        ptr = self.store.layouts["node"].ptr
-        if "edge_index" not in self.store.columns:
-            return torch.empty(2, 0, dtype=torch.long), ptr
-        edges = self.store.column("edge_index").cpu()
-        return edges + ptr[:-1].repeat_interleave(self.store.sizes("edge")), ptr
 
     def excerpt(self, graphs: int, nodes: int = 20_000) -> Excerpt:
         """At most so many of the graphs, drawn by the seed, none of more than ``nodes`` nodes.
@@ -152,6 +144,15 @@ def audit_sample(
     return AuditSample(_part(store, index), store.name or "unnamed", store.task, available, split, seed, index)
 
 
+def union_of(store: GraphStore) -> tuple[Tensor, Tensor]:
+    """All graphs of a store side by side: ``edge_index`` [2, E] long and ``ptr`` [G + 1] long, on the CPU."""
+    ptr = store.layouts["node"].ptr
+    if "edge_index" not in store.columns:
+        return torch.empty(2, 0, dtype=torch.long), ptr
+    edges = store.column("edge_index").cpu()
+    return edges + ptr[:-1].repeat_interleave(store.sizes("edge")), ptr
+
+
 def _store_of(dataset: str | GraphStore | Data | Sequence[Data], progress: bool) -> GraphStore:
     if isinstance(dataset, GraphStore):
         return dataset
@@ -206,30 +207,27 @@ def _fitting(index: Tensor, nodes: Tensor, largest: int, seed: int) -> Tensor:
 
 def _cut(store: GraphStore, large: list[int], nodes: int, seed: int) -> GraphStore:
     """The same graphs, of large ones only a ball of so many nodes; columns of nodes, edges and graphs are kept."""
-    layouts, columns = store.layouts, store.columns
+    edges, ptr = union_of(store)
+    graph_of_node, graph_of_edge = expand_ptr(ptr), expand_ptr(ptr)[edges[0]]
     kept = torch.ones(store.num_nodes, dtype=torch.bool)
-    edges = store.column("edge_index").cpu() if "edge_index" in columns else torch.empty(2, 0, dtype=torch.long)
-    edge_sizes = layouts["edge"].sizes if "edge" in layouts else torch.zeros(len(store), dtype=torch.long)
-    edge_ptr = torch.cat([edge_sizes.new_zeros(1), edge_sizes.cumsum(0)])
     for graph in large:
-        first, size = int(layouts["node"].ptr[graph]), int(layouts["node"].sizes[graph])
-        own = edges[:, int(edge_ptr[graph]) : int(edge_ptr[graph + 1])]
-        kept[first : first + size] = _ball(own, size, nodes, seed)
-    number = kept.cumsum(0) - 1
-    start, graph_of_node = layouts["node"].ptr[:-1], expand_ptr(layouts["node"].ptr)
-    graph_of_edge = expand_ptr(edge_ptr)
-    edges = edges + start[graph_of_edge]
+        first, last = int(ptr[graph]), int(ptr[graph + 1])
+        kept[first:last] = _ball(edges[:, graph_of_edge == graph] - first, last - first, nodes, seed)
     stays = kept[edges].all(0)
     sizes = torch.bincount(graph_of_node[kept], minlength=len(store))
-    new_start = sizes.cumsum(0) - sizes
+    start = sizes.cumsum(0) - sizes
     of_level = {
-        level: {k: c.data.cpu().to(c.dtype) for k, c in columns.items() if c.level == level and c.indexes is None}
+        level: {
+            key: column.data.cpu().to(column.dtype)
+            for key, column in store.columns.items()
+            if column.level == level and column.indexes is None
+        }
         for level in ("node", "edge", "graph")
     }
     return GraphStore.from_tensors(
         num_nodes=sizes,
         num_edges=torch.bincount(graph_of_edge[stays], minlength=len(store)),
-        edge_index=number[edges[:, stays]] - new_start[graph_of_edge[stays]],
+        edge_index=(kept.cumsum(0) - 1)[edges[:, stays]] - start[graph_of_edge[stays]],
         node={key: value[kept] for key, value in of_level["node"].items()},
         edge={key: value[stays] for key, value in of_level["edge"].items()},
         graph=of_level["graph"],

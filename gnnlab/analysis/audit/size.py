@@ -11,7 +11,7 @@ from torch import Tensor
 from gnnlab.analysis.audit._facts import number, share
 from gnnlab.analysis.audit._histogram import Histogram, histogram
 from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample
+from gnnlab.analysis.audit.sample import AuditSample, union_of
 from gnnlab.drawing import COLOURS, heading, new_figure
 from gnnlab.graph import undirected_edges
 from gnnlab.ops import expand_ptr
@@ -33,7 +33,7 @@ def size_section(sample: AuditSample, track: Callable[[Sequence[Tensor]], Iterab
         sample: What is looked at; all of it, exactly.
         track: Not needed, as nothing takes long.
     """
-    edges, ptr = sample.union()
+    edges, ptr = union_of(sample.store)
     sizes, batch = ptr.diff(), expand_ptr(ptr)
     one_way = undirected_edges(edges, ptr, symmetrise=True)
     degree = torch.bincount(one_way.flatten(), minlength=batch.numel())
@@ -110,14 +110,7 @@ def _sizes(columns: dict[str, Tensor]) -> AuditTable:
 
 
 def _storage(values: dict, isolated: int) -> AuditTable:
-    kinds = {of: values[f"{of}_feature_kind"] for of in ("node", "edge")}
-    described = {
-        of: f"{values[f'{of}_features']:,} columns of {kind}" if kind else "none" for of, kind in kinds.items()
-    }
-    described = {
-        of: f"{text}, all alike: they say nothing" if values[f"{of}_features_constant"] else text
-        for of, text in described.items()
-    }
+    described = {of: _described(values, of) for of in ("node", "edge")}
     lines = (
         ("direction", "some edges go one way only" if values["directed"] else "every edge in both directions"),
         ("self-loops", f"{values['self_loops']:,}"),
@@ -128,6 +121,12 @@ def _storage(values: dict, isolated: int) -> AuditTable:
         ("target of a", values["level"] or "nothing: there are no targets"),
     )
     return AuditTable(("", "found"), lines)
+
+
+def _described(values: dict, of: str) -> str:
+    kind, constant = values[f"{of}_feature_kind"], values[f"{of}_features_constant"]
+    text = f"{values[f'{of}_features']:,} columns of {kind}" if kind else "none"
+    return f"{text}, all alike: they say nothing" if constant else text
 
 
 def _figure(sizes: Histogram, degree: Histogram, graphs: int) -> Figure:
