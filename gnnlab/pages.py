@@ -32,10 +32,12 @@ def html_image(figure: Figure, text: str) -> str:
     return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
 
 
-def html_page(title: str, parts: Iterable[str]) -> str:
-    """A page with its title as heading; ``parts`` are HTML."""
+def html_page(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A page with its title as heading; ``parts`` are HTML, ``style`` is CSS of their own."""
     name = html.escape(title)
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>{_STYLE}"
+    view = '<meta name=viewport content="width=device-width, initial-scale=1">'
+    sheet = f"<style>{_STYLE}{style}</style>"
+    head = f"<!doctype html><html lang=en><meta charset=utf-8>{view}<title>{name}</title>{sheet}"
     return f"{head}<h1>{name}</h1>{''.join(parts)}</html>\n"
 
 
@@ -47,7 +49,7 @@ def _tr(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-_STYLE = """<style>
+_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 68rem;
        margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
@@ -55,4 +57,4 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: 
 th, td { text-align: right; padding: .35rem .9rem; border-bottom: 1px solid #e4e7eb; white-space: nowrap }
 th { color: #616e7c; font-weight: 600 } th:first-child, td:first-child { text-align: left }
 .note { color: #616e7c; margin: .3rem 0; font-size: .9rem } img { max-width: 100%; margin-top: 1rem }
-</style>"""
+"""

@@ -23,6 +23,7 @@ _COMMANDS = {
     "report": ("gnnlab.cli.report:main", "all finished runs as a table, Markdown and HTML with plots"),
     "datasets": ("gnnlab.cli.datasets:main", "list, fetch or verify datasets"),
     "doctor": ("gnnlab.cli.doctor:main", "what is installed, what is used, what is missing"),
+    "audit": ("gnnlab.cli.audit:main", "what a dataset asks of a model, before any is trained"),
     "separation": ("gnnlab.cli.separation:main", "which graphs every encoding tells apart, exactly"),
     "asynchrony": ("gnnlab.cli.asynchrony:main", "what trained models predict when their nodes do not wait"),
     "bench": ("gnnlab.cli.bench:main", "measure data loading, kernels and training against the usual way"),
