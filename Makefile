@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Threads that spin for long while they wait make a busy machine many times slower.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: quickstart test notebooks lint format clean
+.PHONY: quickstart test docs notebooks lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/gnnlab reproduce quickstart
@@ -16,8 +16,13 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.installed-test lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: export DISABLE_MKDOCS_2_WARNING = true
+docs: $(VENV)/.installed-test
+	$(BIN)/python -m mkdocs build --strict
+
 notebooks: $(VENV)/.installed-test
-	OMP_NUM_THREADS=2 $(BIN)/python notebooks/build.py $(NOTEBOOKS)
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
