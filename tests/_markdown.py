@@ -11,7 +11,7 @@ import pytest
 
 from gnnlab.cli.main import main
 
-__all__ = ["blocks", "run_page", "run_python"]
+__all__ = ["blocks", "named_commands", "named_experiments", "run_page", "run_python"]
 
 _TITLE = re.compile(r'title="([^"]+)"')
 _PROGRAM = ("python", "-m", "gnnlab")
@@ -20,6 +20,18 @@ _PROGRAM = ("python", "-m", "gnnlab")
 def blocks(text: str) -> list[tuple[str, str]]:
     """(language and options, code) of every fenced block."""
     return re.findall(r"^```([^\n`]+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def named_experiments(text: str) -> list[str]:
+    """Experiments and folders of them that ``gnnlab reproduce`` or ``gnnlab fit -c`` is shown with."""
+    found = re.findall(r"gnnlab (?:reproduce|fit -c) ([\w/-]+)(?![\w./-])", text)
+    return sorted(set(found))
+
+
+def named_commands(text: str) -> list[str]:
+    """Commands of gnnlab that code blocks show."""
+    code = "\n".join(code for options, code in blocks(text) if "bash" in options)
+    return sorted(set(re.findall(r"^(?:python -m )?gnnlab ([a-z]+)", code, re.MULTILINE)))
 
 
 def run_python(text: str, name: str) -> int:

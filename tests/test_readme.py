@@ -8,19 +8,17 @@ from pathlib import Path
 import pytest
 
 from gnnlab.benchmark.experiment import find_experiments
+from tests._markdown import named_experiments, run_python
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 
 
 def test_python_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), {"__name__": "readme"})
+    assert run_python(TEXT, str(README))
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"gnnlab (?:reproduce|fit -c) ([\w/-]+)", TEXT))))
+@pytest.mark.parametrize("name", named_experiments(TEXT))
 def test_experiments_exist(name: str) -> None:
     assert find_experiments(name)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import griffe
 
-__all__ = ["ROOMS", "Room", "documented", "load_package", "open_lazy_names", "public_names"]
+__all__ = ["ROOMS", "Room", "documented", "inside", "load_package", "open_lazy_names", "public_names"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,17 @@ def public_names(package: griffe.Module, room: Room) -> dict[str, griffe.Object]
             if thing is None:
                 continue
             try:
-                found[f"{source.path}.{name}"] = thing.final_target if thing.is_alias else thing
+                thing = thing.final_target if thing.is_alias else thing
             except griffe.AliasResolutionError:
                 # Names that are unpacked from a tuple are no objects to griffe.
                 continue
+            found[f"{source.path}.{name}"] = inside(thing)
     return found
+
+
+def inside(thing: griffe.Object) -> griffe.Object:
+    """The function or class of a module that is named after it: what an import of that name gives."""
+    return thing.members.get(thing.name, thing) if thing.is_module else thing
 
 
 def documented(package: griffe.Module) -> dict[str, str]:

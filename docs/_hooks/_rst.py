@@ -27,7 +27,9 @@ def to_markdown(text: str, link: Callable[[str], str | None]) -> str:
     lines = _tables(_displays(_shapes(text.split("\n"))), link)
     lines = _separated(lines)
     # Doctests are code: roles do not occur in them, and everything else must stay as it is.
-    return "\n".join(line if line.lstrip().startswith((">>>", "...")) else _inline(line, link) for line in _glued(lines))
+    return "\n".join(
+        line if line.lstrip().startswith((">>>", "...")) else _inline(line, link) for line in _glued(lines)
+    )
 
 
 def _inline(line: str, link: Callable[[str], str | None]) -> str:
@@ -138,8 +140,11 @@ def _joined(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _cell(text: str, link: Callable[[str], str | None]) -> str:
-    # A bar would end the cell, inside of a formula too.
-    return _inline(text, link).replace(r"\|", r"\Vert ").replace("|", r"\vert " if r"\(" in text else r"\|")
+    # A bar would end the cell, inside of a formula too, where a backslash before it means another sign.
+    parts = re.split(r"(\\\(.*?\\\))", _inline(text, link))
+    parts[1::2] = [part.replace(r"\|", r"\Vert ").replace("|", r"\vert ") for part in parts[1::2]]
+    parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+    return "".join(parts)
 
 
 def _separated(lines: list[str]) -> list[str]:

@@ -16,6 +16,15 @@ from gnnlab.pages import markdown_table
 
 Row = dict[str, Any]
 
+_SUBJECTS = {
+    "ops": "Kernels",
+    "train": "Training",
+    "models": "Networks",
+    "subgraph": "Subgraphs",
+    "data": "Data loading",
+}
+
+_PM = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 _DOCS = Path(mkdocs_gen_files.config["docs_dir"])
 _RESULTS = _DOCS.parent / "experiments" / "results"
 
@@ -27,9 +36,17 @@ def main() -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         title = _title(path.stem)
         with mkdocs_gen_files.open(f"benchmarks/{path.stem}.md", "w") as file:
-            print(f"# {title}\n", _facts(content, path.name), _tables(content), sep="\n\n", file=file)
+            print(
+                f"---\nhide: [toc]\n---\n\n# {title}\n",
+                _facts(content, path.name),
+                _tables(content),
+                sep="\n\n",
+                file=file,
+            )
         summary.append(f"* [{title}]({path.stem}.md)")
-        overview.append([f"[{title}]({path.stem}.md)", f"`{_short(content['command'])}`", _day(content), _machine(content)])
+        overview.append(
+            [f"[{title}]({path.stem}.md)", f"`{_short(content['command'])}`", _day(content), _machine(content)]
+        )
     with mkdocs_gen_files.open("benchmarks/index.md", "a") as file:
         print("", markdown_table(["measurement", "command", "date", "hardware"], overview), sep="\n", file=file)
     with mkdocs_gen_files.open("benchmarks/results.md", "w") as file:
@@ -40,8 +57,9 @@ def main() -> None:
 
 def _title(stem: str) -> str:
     """``bench-ops-2-cores`` -> Kernels, 2 cores; other files by their name."""
-    words = stem.removeprefix("bench-").replace("-", " ")
-    return (words[0].upper() + words[1:]).replace(" 2 cores", ", two cores").replace("brec", "BREC").replace("zinc", "ZINC")
+    subject, _, rest = stem.removeprefix("bench-").partition("-")
+    rest = rest.replace("-", " ").replace("2 cores", "two cores").replace("brec", "BREC").replace("zinc", "ZINC")
+    return ", ".join(part for part in (_SUBJECTS.get(subject, subject.capitalize()), rest) if part)
 
 
 def _short(command: str) -> str:
@@ -62,7 +80,8 @@ def _facts(content: Row, name: str) -> str:
     commit = content.get("commit") or "unknown"
     lines = [
         f"```bash\n{content['command']}\n```",
-        f"Measured on {_day(content)} on {_machine(content)}, {content['hardware']['threads']} threads, with {versions}; "
+        f"Measured on {_day(content)} on {_machine(content)}, {content['hardware']['threads']} threads, with "
+        f"{versions}; "
         f"commit `{commit[:10]}`{' with changes' if commit.endswith('+') else ''}. "
         f"Everything that was written down: [{name}](../measurements/{name}).",
         *content.get("notes", ()),
@@ -133,7 +152,9 @@ def _kernels(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         cells = [_ratio(row["others"].get(name)) for name in names]
-        lines.append([row["shape"], row["op"], str(row["width"]), row["backend"], _amount(row["ours"]["seconds"], "s"), *cells])
+        lines.append(
+            [row["shape"], row["op"], str(row["width"]), row["backend"], _amount(row["ours"]["seconds"], "s"), *cells]
+        )
     text = (
         "Forward and backward in one thread of measurement; the columns of the others say how many times as long they "
         "take.\n\n"
@@ -167,14 +188,14 @@ def _amount(value: float, unit: str) -> str:
     if unit == "B":
         return f"{value / 2**20:.1f} MiB"
     scale, name = next(((s, n) for s, n in ((1.0, "s"), (1e-3, "ms")) if value >= s), (1e-6, "µs"))
-    return f"{value / scale:.3g} {name}"
+    return f"{value / scale:.3g}\N{NO-BREAK SPACE}{name}"
 
 
 def _results() -> str:
     parts = [
         "# Results of experiments\n\nWhat `gnnlab reproduce ... --save-results` wrote, beside the published numbers. "
-        "A line is one experiment: the test metric at the best validation epoch, mean ± standard deviation over seeds or "
-        "folds, and p of Welch's test where both sides state a spread.",
+        "A line is one experiment: the test metric at the best validation epoch, mean ± standard deviation over seeds "
+        "or folds, and p of Welch's test where both sides state a spread.",
     ]
     for path in sorted(_RESULTS.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as source:
@@ -183,8 +204,8 @@ def _results() -> str:
             [
                 f"`{row['experiment']}`<br><small>{_difference(row)}</small>",
                 row["metric"],
-                f"{float(row['mean']):.4g}" + (f" ± {float(row['std']):.3g}" if row["std"] else ""),
-                row["published"],
+                f"{float(row['mean']):.4g}" + (f"{_PM}{float(row['std']):.3g}" if row["std"] else ""),
+                row["published"].replace(" ± ", _PM),
                 row["runs"].replace("1 seeds", "1 seed").replace("1 folds", "1 fold"),
                 row["p_value"],
                 f"{row['date']}<br><small>{row['hardware']}, commit `{row['commit'][:8]}`</small>",

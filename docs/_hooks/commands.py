@@ -25,8 +25,8 @@ known = _help()
 with mkdocs_gen_files.open("reference/commands.md", "w") as page:
     print(f"# Commands\n\n```text\n{known}\n```\n", file=page)
     print(
-        "`fit`, `validate`, `test` and `predict` are the Lightning CLI: every argument of the model, the data, the trainer "
-        "and the optimiser is an option, a typing error ends with exit code 2 and the nearest valid name, and "
+        "`fit`, `validate`, `test` and `predict` are the Lightning CLI: every argument of the model, the data, the "
+        "trainer and the optimiser is an option, a typing error ends with exit code 2 and the nearest valid name, and "
         "`gnnlab fit --help` lists them all. See [Training](../guide/training.md).\n",
         file=page,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import griffe
 
-from _rooms import documented  # isort: skip
+from _rooms import documented, inside  # isort: skip
 from _rst import to_markdown  # isort: skip
 
 __all__ = ["HouseDocstrings"]
@@ -39,7 +39,7 @@ def _identifier(thing: griffe.Object, target: str, homes: dict[str, str], pkg: g
     try:
         path = target if target.startswith("gnnlab") else thing.resolve(target)
         found = pkg if path == "gnnlab" else pkg[path.removeprefix("gnnlab.")]
-        path = found.canonical_path
+        path = inside(found).canonical_path
     except (griffe.NameResolutionError, griffe.AliasResolutionError, KeyError, ValueError):
         return None
     if path in homes:

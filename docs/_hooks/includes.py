@@ -13,7 +13,7 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 
-__all__ = ["blocks", "on_page_markdown", "section"]
+__all__ = ["blocks", "on_nav", "on_page_markdown", "section"]
 
 _README = Path(__file__).resolve().parents[2] / "README.md"
 _DIRECTIVE = re.compile(r"^<!-- readme: ([^:\n]+?)(?:: ([^\n]+?))? -->$", re.MULTILINE)
@@ -39,9 +39,18 @@ def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
             if not found:
                 raise PluginError(f"{page.file.src_uri}: section '{match[1]}' of README.md has no '{match[2]}'")
             text = found[0]
+        # A figure and its spread stay on one line.
+        text = text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
         return _LINK.sub(lambda link: _moved(link[1], page.file.src_uri), text)
 
     return _linked(_DIRECTIVE.sub(included, markdown))
+
+
+def on_nav(nav: Any, *, files: Any, **kwargs: Any) -> Any:
+    """The lists the navigation was read from are no pages."""
+    for file in [file for file in files if file.src_uri.endswith("SUMMARY.md")]:
+        files.remove(file)
+    return nav
 
 
 def section(title: str, where: str) -> str:

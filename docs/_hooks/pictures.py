@@ -7,6 +7,7 @@ import io
 import mkdocs_gen_files
 import torch
 from matplotlib import rc_context
+from torch_geometric.data import Batch, Data
 
 from gnnlab.analysis import influence_by_hop, sensitivity, smoothing_profile
 from gnnlab.data.generators.ring_transfer import TOPOLOGIES
@@ -14,7 +15,6 @@ from gnnlab.data.readers._union import undirected
 from gnnlab.drawing import COLOURS, GRID, INK, QUIET, new_figure, quiet_axes
 from gnnlab.nn import GNN, GCNConv
 from gnnlab.rewiring import GTR, LASER, FoSR, Rewiring, VirtualNode
-from torch_geometric.data import Batch, Data
 
 _NODES = 10
 
@@ -76,6 +76,7 @@ def sensitivities() -> None:
         value = result.sensitivity
         axes.plot(range(len(value)), value / value[0], "o-", color=colour, label=label, ms=4, lw=1.6)
     axes.set_yscale("log")
+    axes.minorticks_off()
     axes.set_xlabel("hops in the ring", color=QUIET)
     quiet_axes(axes, "influence of a node, over that of oneself (10 layers)")
     axes.legend(frameon=False, labelcolor=INK)
