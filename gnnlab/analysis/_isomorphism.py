@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.ceilings_colours import Union
+from gnnlab.analysis.ceilings_colours import Union, copies, with_twins
 from gnnlab.graph import colour_refinement, graph_colours
 from gnnlab.graph._colours import multiset_classes, row_classes
 from gnnlab.ops import expand_ptr, ragged_arange
@@ -51,8 +51,8 @@ def isomorphism_classes(union: Union, work: int = 2**24, track: Track = iter) ->
     undecided = torch.zeros(count, dtype=torch.bool, device=union.ptr.device)
     graphs, part = classes, union
     for rounds in _ROUNDS:
-        graphs, part = _with_twins(graphs, _refined(part, rounds))
-    graphs, part = _with_twins(graphs, _refined(_ordered_twins(part)))
+        graphs, part = with_twins(graphs, _refined(part, rounds))
+    graphs, part = with_twins(graphs, _refined(_ordered_twins(part)))
     if graphs.numel() == 0:
         return Isomorphism(classes, undecided)
     alike = graph_colours(part.node, part.ptr)
@@ -64,30 +64,6 @@ def isomorphism_classes(union: Union, work: int = 2**24, track: Track = iter) ->
 def _refined(union: Union, rounds: int | None = None) -> Union:
     node = colour_refinement(union.edge_index, union.ptr, union.node, iterations=rounds, edge_colour=union.edge)
     return Union(union.edge_index, union.ptr, node, union.edge)
-
-
-def _with_twins(graphs: Tensor, union: Union) -> tuple[Tensor, Union]:
-    """Only those graphs whose colours another one has too."""
-    word = graph_colours(union.node, union.ptr)
-    twin = torch.bincount(word)[word] > 1
-    return graphs[twin], _copies(union, twin.nonzero().flatten())
-
-
-def _copies(union: Union, graphs: Tensor) -> Union:
-    """The union of the given graphs, in that order; a graph may occur more than once."""
-    owner = expand_ptr(union.ptr)
-    sizes = union.ptr.diff()[graphs]
-    ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    nodes = union.ptr[graphs].repeat_interleave(sizes) + ragged_arange(sizes, int(ptr[-1]))
-    # Edges of a graph need not lie together.
-    of = owner[union.edge_index[0]]
-    order = of.argsort(stable=True)
-    counts = torch.bincount(of, minlength=union.ptr.numel() - 1)
-    start, counts = (counts.cumsum(0) - counts)[graphs], counts[graphs]
-    total = int(counts.sum())
-    edges = order[start.repeat_interleave(counts) + ragged_arange(counts, total)]
-    shift = (ptr[:-1] - union.ptr[graphs]).repeat_interleave(counts)
-    return Union(union.edge_index[:, edges] + shift, ptr, union.node[nodes], union.edge[edges])
 
 
 def _ordered_twins(union: Union) -> Union:
@@ -176,7 +152,7 @@ def _first_paths(union: Union) -> Tensor:
         if not bool(left.any()):
             break
         chosen = left.nonzero().flatten()
-        graphs, union = graphs[chosen], _copies(union, chosen)
+        graphs, union = graphs[chosen], copies(union, chosen)
         union = _refined(_marked(union, _first_nodes(union, _cells(union))))
     return row_classes(proven[:, None])
 
@@ -233,7 +209,7 @@ class _Search:
         undecided, cut = torch.ones_like(same), torch.zeros_like(same)
         pair = torch.arange(count, device=base.device).repeat(2)
         known = torch.arange(2 * count, device=base.device) < count  # whether it is a base
-        part = _copies(self.union, torch.cat([base, other]))
+        part = copies(self.union, torch.cat([base, other]))
         for _ in range(_LEVELS):
             cells = _cells(part)
             if not bool((cells.size > 0).any()):
@@ -244,7 +220,7 @@ class _Search:
             place = ragged_arange(tries, source.numel())
             node = cells.inside.nonzero().flatten()[_starts(cells.size)[source] + place] - part.ptr[source]
             pair, known = pair[source], known[source]
-            part = _copies(part, source)
+            part = copies(part, source)
             part = _marked(part, node + part.ptr[:-1])
             for rounds in _ROUNDS:
                 part = _refined(part, rounds)
@@ -253,7 +229,7 @@ class _Search:
                 wanted = torch.zeros_like(same, dtype=torch.long)
                 wanted[pair[known]] = word[known]
                 alive = (word == wanted[pair]).nonzero().flatten()
-                pair, known, part = pair[alive], known[alive], _copies(part, alive)
+                pair, known, part = pair[alive], known[alive], copies(part, alive)
             left = torch.zeros_like(wanted).index_add_(0, pair, (~known).long())
             found = torch.zeros_like(same).index_fill_(0, pair[~known & (_cells(part).size == 0)], True)
             same |= found
@@ -262,5 +238,5 @@ class _Search:
             rank = _rank(2 * pair[kept] + known[kept].long())
             cut = cut.index_fill(0, pair[kept[rank >= width]], True)
             kept = kept[rank < width]
-            pair, known, part = pair[kept], known[kept], _copies(part, kept)
+            pair, known, part = pair[kept], known[kept], copies(part, kept)
         return same, undecided

@@ -16,10 +16,10 @@ from gnnlab.data import GraphStore
 from gnnlab.errors import BudgetError, ConfigError, GraphError
 from gnnlab.graph import colour_hashes, colour_refinement, graph_classes, graph_colours, refine_with_pairs
 from gnnlab.graph._colours import as_classes, row_classes
-from gnnlab.ops import expand_ptr
+from gnnlab.ops import expand_ptr, ragged_arange
 from gnnlab.transform import Transform
 
-__all__ = ["Union", "encoded_classes", "hashed_classes", "refined_classes", "union_of"]
+__all__ = ["Union", "copies", "encoded_classes", "hashed_classes", "refined_classes", "union_of", "with_twins"]
 
 _CELLS = 2**20
 """Pairs of nodes in one chunk of graphs."""
@@ -29,6 +29,9 @@ _EDGES = 2**21
 
 _LARGEST = 2**24
 """Pairs of nodes whose values are compared."""
+
+_PAUSES = (1, 2, 4, 8)
+"""Rounds after which graphs that are alone in their class are dropped on the way to stable colours."""
 
 _FIXED = ("exact", "up to sign", "up to basis")
 
@@ -81,10 +84,13 @@ def refined_classes(
             found[count] = graph_classes(*arguments, max_rows=max_rows)
         return found
 
+    if level == "graph":
+        return dict(_graph_steps(union, rounds))
+
     def step(colours: Tensor, count: int | None) -> Tensor:
         return colour_refinement(union.edge_index, union.ptr, colours, iterations=count, edge_colour=union.edge)
 
-    return {count: union.classes(colours, level) for count, colours in _steps(union.node, rounds, step)}
+    return dict(_steps(union.node, rounds, step))
 
 
 def hashed_classes(union: Union, level: str, rounds: Sequence[int | None], track: Track) -> dict[int | None, Tensor]:
@@ -180,10 +186,52 @@ def _steps(
 ) -> Iterator[tuple[int | None, Tensor]]:
     """Colours after so many rounds, every one computed from those before: a colour holds all earlier ones."""
     done = 0
-    for count in sorted(set(rounds), key=lambda count: torch.inf if count is None else count):
+    for count in sorted(set(rounds), key=_depth):
         colours = step(colours, None if count is None else count - done)
         done = done if count is None else count
         yield count, colours
+
+
+def _graph_steps(union: Union, rounds: Sequence[int | None]) -> Iterator[tuple[int | None, Tensor]]:
+    """Classes of graphs after so many rounds. A graph that is alone in its class stays so, and is refined no more."""
+    alone = torch.arange(union.ptr.numel() - 1, device=union.ptr.device)
+    graphs, done = alone, 0
+    wanted = sorted(set(rounds), key=_depth)
+    for count in sorted({*wanted, *(_PAUSES if None in wanted else ())}, key=_depth):
+        left = None if count is None else count - done
+        node = colour_refinement(union.edge_index, union.ptr, union.node, iterations=left, edge_colour=union.edge)
+        union, done = Union(union.edge_index, union.ptr, node, union.edge), done if count is None else count
+        if count in wanted:
+            classes = alone.clone()
+            classes[graphs] = alone.numel() + graph_colours(node, union.ptr)
+            yield count, row_classes(classes[:, None])
+        graphs, union = with_twins(graphs, union)
+
+
+def with_twins(graphs: Tensor, union: Union) -> tuple[Tensor, Union]:
+    """Only those graphs whose colours another one has too."""
+    word = graph_colours(union.node, union.ptr)
+    twin = torch.bincount(word)[word] > 1
+    return graphs[twin], copies(union, twin.nonzero().flatten())
+
+
+def copies(union: Union, graphs: Tensor) -> Union:
+    """The union of the given graphs, in that order; a graph may occur more than once."""
+    sizes = union.ptr.diff()[graphs]
+    ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+    nodes = union.ptr[graphs].repeat_interleave(sizes) + ragged_arange(sizes, int(ptr[-1]))
+    # Edges of a graph need not lie together.
+    owner = expand_ptr(union.ptr)[union.edge_index[0]]
+    order = owner.argsort(stable=True)
+    counts = torch.bincount(owner, minlength=union.ptr.numel() - 1)
+    start, counts = (counts.cumsum(0) - counts)[graphs], counts[graphs]
+    edges = order[start.repeat_interleave(counts) + ragged_arange(counts, int(counts.sum()))]
+    shift = (ptr[:-1] - union.ptr[graphs]).repeat_interleave(counts)
+    return Union(union.edge_index[:, edges] + shift, ptr, union.node[nodes], union.edge[edges])
+
+
+def _depth(count: int | None) -> float:
+    return torch.inf if count is None else count
 
 
 def _chunks(weight: Tensor, room: int) -> list[Tensor]:
