@@ -8,6 +8,7 @@ from time import perf_counter
 from torch import Tensor
 from torch_geometric.data import Data
 
+from gnnlab.analysis.audit.labels import labels_section
 from gnnlab.analysis.audit.report import AuditReport, Section
 from gnnlab.analysis.audit.sample import AuditSample, audit_sample
 from gnnlab.analysis.audit.size import size_section
@@ -23,6 +24,7 @@ Track = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 SECTIONS: dict[str, Callable[[AuditSample, Track], Section]] = {
     "size": size_section,
     "topology": topology_section,
+    "labels": labels_section,
 }
 """Key of a section -> what makes it, in the order of the report."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from gnnlab.analysis.duplicates import Duplicates, isomorphic_duplicates
 from gnnlab.data import GraphStore, load_dataset
 from gnnlab.data._columns import Column
 from gnnlab.data.task import TaskSpec
@@ -78,6 +79,14 @@ class AuditSample:
         if graphs == self.available:
             return f"All {graphs:,} graphs of {where}."
         return f"{graphs:,} of the {self.available:,} graphs of {where}, drawn at random (seed {self.seed})."
+
+    def duplicates(self, track: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> Duplicates:
+        """Which graphs are copies of each other, features included; found once, whoever asks first."""
+        found = self.__dict__.get("_duplicates")
+        if found is None:
+            found = isomorphic_duplicates(self.store, track=track)
+            object.__setattr__(self, "_duplicates", found)
+        return found
 
     def excerpt(self, graphs: int, nodes: int = 20_000) -> Excerpt:
         """At most so many of the graphs, drawn by the seed, none of more than ``nodes`` nodes.

@@ -185,14 +185,14 @@ def _text(part: Excerpt, whole: dict[str, Tensor]) -> tuple[str, ...]:
         "A network of k layers lets a node hear of what is at most k hops away. What has to pass through few edges "
         "on its way is squeezed into few states: over-squashing. The measures below say where that may happen; whether "
         "the labels need far nodes, they do not say.",
-        "The diameter is the longest distance of a graph. The resistance of two nodes is that of the graph taken as "
-        "a network of unit resistors: long detours make it large, many parallel ways make it small. The commute time is "
-        "how many steps a random walk takes there and back. Where a resistance divided by 1/d + 1/d' of both degrees is "
-        "close to 1, it tells nothing but degrees.",
+        "The diameter is the longest distance of a graph. The resistance of two nodes is that of the graph taken as a "
+        "network of unit resistors: long detours make it large, many parallel ways small. The commute time is how many "
+        "steps a random walk takes there and back. Where a resistance divided by 1/d + 1/d' of both degrees is close "
+        "to 1, it tells nothing but degrees.",
         "The Cheeger constant is the narrowest cut: the share of the edges of a part that leave it. The spectral gap "
         "bounds it from both sides; close to 0 there is a bottleneck. An edge of negative curvature (balanced Forman, "
-        "from -2 up) joins neighbourhoods that hardly overlap. A bridge is an edge on no cycle: the only way between its "
-        "sides.",
+        "from -2 up) joins neighbourhoods that hardly overlap. A bridge is an edge on no cycle: the only way between "
+        "its two sides.",
         f"Measured on {part.text}{parts}. Parts and bridges are counted in all graphs.",
     )
 
