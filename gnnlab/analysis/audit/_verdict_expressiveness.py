@@ -20,7 +20,7 @@ _SAME = 0.005
 
 def expressiveness_findings(facts: Facts) -> Iterator[Finding]:
     """On the ceilings, if they were computed."""
-    if "expressiveness" not in facts.values:
+    if "expressiveness" not in facts.values or facts.get("expressiveness", "not_measured"):
         return
     rows = _rounds(facts, features=True) or _rounds(facts, features=False)
     if not rows:

@@ -48,11 +48,11 @@ def _noise(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "fine",
             "No two identical graphs have different labels, so no label is out of reach for being contradicted.",
-            f"{number(twins)} graphs have a copy among those looked at, none of them one with another label",
+            f"{number(twins)} graphs have a copy, none of them one with another label{_part(facts)}",
         )
         return
     best, lost = _scored(facts, floor)
-    twin_text = f"{number(twins)} graphs have a copy, {number(torn)} of them one with another label"
+    twin_text = f"{number(twins)} graphs have a copy, {number(torn)} of them one with another label{_part(facts)}"
     if lost < _NEGLIGIBLE:
         yield Finding(
             "fine",
@@ -66,6 +66,13 @@ def _noise(facts: Facts) -> Iterator[Finding]:
         "right on all of these graphs.",
         f"{best}; {twin_text}",
         "`gnnlab.analysis.duplicates` finds the graphs: are labels wrong, or do features lack what tells them apart?",
+    )
+
+
+def _part(facts: Facts) -> str:
+    compared, graphs = facts.get("labels", "compared"), facts.get("size", "graphs")
+    return (
+        f" (among {number(compared)} of {number(graphs)} graphs)" if compared and graphs and compared < graphs else ""
     )
 
 

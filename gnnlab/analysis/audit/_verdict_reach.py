@@ -11,7 +11,7 @@ from gnnlab.analysis.audit.report import Finding
 __all__ = ["reach_findings"]
 
 _HOPS = 5
-"""Hops beyond which a pair counts as far: about the depth of plain networks, and what the section on topology counts."""
+"""Hops beyond which a pair counts as far: about the depth of plain networks; the section on topology counts them so."""
 
 _FAR = 0.1
 """Share of pairs. No theory says how many may be out of reach; below a tenth, depth is hardly the first worry."""

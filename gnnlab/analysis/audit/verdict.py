@@ -57,6 +57,13 @@ def findings(
 
 
 def _closing(facts: Facts, name: str) -> Iterator[Finding]:
+    refused = {key: values["not_measured"] for key, values in facts.values.items() if values.get("not_measured")}
+    if refused:
+        yield Finding(
+            "unknown",
+            f"Not measured: {', '.join(refused)}.",
+            "; ".join(f"{key}: {why}" for key, why in refused.items()),
+        )
     missing = [key for key in _SECTIONS if key not in facts.values]
     if missing:
         yield Finding(

@@ -290,3 +290,10 @@ def exists(name: str) -> bool:
         module, _, attribute = name.rpartition(".")
         return hasattr(import_module(module), attribute)
     return True
+
+
+def test_what_was_refused_is_said() -> None:
+    finding = said(
+        verdict(labels={"not_measured": "there are no labels"}, expressiveness={"ceilings": []}), "Not measured"
+    )
+    assert (finding.standing, finding.evidence) == ("unknown", "labels: there are no labels")
