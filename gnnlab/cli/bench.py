@@ -1,4 +1,4 @@
-"""``gnnlab bench data|ops|train|rewiring|encodings|models|subgraph|gpu|expressiveness``: measurements of one run."""
+"""``gnnlab bench SUBJECT``: measurements of one run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _SUBJECTS = {
     "encodings": "encodings of whole datasets against the usual way, graph by graph",
     "models": "paths, path, edge and cooperative networks, and asynchronous runs against the usual way",
     "subgraph": "subgraph networks, their pairs and exact refinements against the usual way",
+    "analysis": "Jacobians, ceilings and topology of many graphs against the usual way, graph by graph",
     "gpu": "kernels and epochs on a CUDA device: right, and how fast",
     "expressiveness": "graphs networks tell apart: with random weights, exactly, and trained",
 }
@@ -50,10 +51,17 @@ def _models(argv: list[str]) -> int:
     return main(argv, Simulation(process_of, RandomSchedule))
 
 
+def _analysis(argv: list[str]) -> int:
+    from gnnlab.analysis import ceilings, sensitivity, topology_profile
+    from gnnlab.benchmark.speed.analysis import Measures, main
+
+    return main(argv, Measures(sensitivity, ceilings, topology_profile))
+
+
 def _expressiveness(argv: list[str]) -> int:
     from gnnlab.cli.expressiveness import main
 
     return main(argv)
 
 
-_WITH_ANALYSIS = {"models": _models, "expressiveness": _expressiveness}
+_WITH_ANALYSIS = {"models": _models, "analysis": _analysis, "expressiveness": _expressiveness}

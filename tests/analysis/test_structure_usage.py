@@ -29,13 +29,6 @@ class Counting(nn.Module):
         return torch.tensor([[sum(found)]])
 
 
-@pytest.fixture(autouse=True)
-def same_weights():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 def cycle(nodes: int, channels: int = 8) -> Data:
     node = torch.arange(nodes)
     edges = torch.stack([node, (node + 1) % nodes])
