@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gnnlab.analysis._hashed_colours import without_clear_cases
 from gnnlab.analysis.ceilings_colours import Union, copies, with_twins
 from gnnlab.graph import colour_refinement, graph_colours
 from gnnlab.graph._colours import multiset_classes, row_classes
@@ -49,7 +50,7 @@ def isomorphism_classes(union: Union, work: int = 2**24, track: Track = iter) ->
     count = union.ptr.numel() - 1
     classes = torch.arange(count, device=union.ptr.device)
     undecided = torch.zeros(count, dtype=torch.bool, device=union.ptr.device)
-    graphs, part = classes, union
+    graphs, part = without_clear_cases(union)
     for rounds in _ROUNDS:
         graphs, part = with_twins(graphs, _refined(part, rounds))
     graphs, part = with_twins(graphs, _refined(_ordered_twins(part)))
