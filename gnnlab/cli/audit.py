@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         code = _SIGINT
     report, console = work.report(), make_console()
-    console.print(render.terminal(report, brief=options.brief))
+    console.print(render.terminal(report, brief=options.brief), crop=False)  # commands stay whole
     for path in _written(report, argv, options):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
     if code:

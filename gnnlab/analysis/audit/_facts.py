@@ -53,6 +53,16 @@ class Facts:
         return self.get("size", "level") or (self.task.level if self.task else "graph")
 
     @property
+    def single(self) -> bool:
+        """Whether there is one graph only."""
+        return self.get("size", "graphs") == 1
+
+    @property
+    def which(self) -> str:
+        """What a mean over the graphs is the mean of."""
+        return "the graph" if self.single else "the average graph"
+
+    @property
     def metric(self) -> str:
         """By which models on this dataset are judged; empty if unknown."""
         return self.task.metric if self.task else ""

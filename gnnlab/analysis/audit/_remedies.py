@@ -37,9 +37,9 @@ class Remedies:
 
     Example:
         >>> Remedies(("nodes/cora/gcn", "nodes/cora/gat")).deeper(16)
-        '`gnnlab fit -c nodes/cora/gcn --model.model.init_args.num_layers=16`'
+        '`gnnlab fit -c nodes/cora/gcn --model.model.init_args.num_layers=16 --model.model.init_args.residual=true`'
         >>> Remedies().deeper(16)
-        '`gnnlab.nn.GNN(num_layers=16)`'
+        '`gnnlab.nn.GNN(num_layers=16, residual=True)`'
     """
 
     experiments: tuple[str, ...] = ()
@@ -64,8 +64,9 @@ class Remedies:
         return f"`gnnlab reproduce {self.base}`" if self.base else "`gnnlab.nn.GNN`"
 
     def deeper(self, layers: int) -> str:
-        """The same network with so many layers."""
-        return self._fit(f"--model.model.init_args.num_layers={layers}", f"gnnlab.nn.GNN(num_layers={layers})")
+        """The same network with so many layers, and a way around every layer, without which deep ones hardly train."""
+        name = f"gnnlab.nn.GNN(num_layers={layers}, residual=True)"
+        return self._fit(f"--model.model.init_args.num_layers={layers} --model.model.init_args.residual=true", name)
 
     def blind(self) -> str:
         """The same network without any edges: every layer looks for a relation that none of them has."""

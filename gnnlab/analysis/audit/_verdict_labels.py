@@ -121,7 +121,8 @@ def _baseline(facts: Facts) -> Iterator[Finding]:
             "fine",
             f"Always giving the same answer reaches a {metric} of {number(baseline)}: results are to be read against "
             "it.",
-            f"constant answer: {metric} {number(baseline)}",
+            f"constant answer: {metric} {number(baseline)}"
+            + (f"; share of the most frequent label: {share(majority)}" if majority is not None else ""),
         )
 
 

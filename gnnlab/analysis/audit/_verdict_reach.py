@@ -16,6 +16,9 @@ _HOPS = 5
 _FAR = 0.1
 """Share of pairs. No theory says how many may be out of reach; below a tenth, depth is hardly the first worry."""
 
+_MOST = 0.5
+"""Share of pairs above which most are far."""
+
 _DEEP = 16
 """Layers to try: three times the usual, still trainable with residual connections."""
 
@@ -58,15 +61,15 @@ def _components(facts: Facts) -> Iterator[Finding]:
     apart, mean = facts.get("topology", "disconnected_share"), facts.get("topology", "components_mean")
     if not apart:
         return
-    evidence = f"graphs of more than one component: {share(apart)}"
-    evidence += f", components per graph {number(mean)}" if mean is not None else ""
+    evidence = "" if facts.single else f"graphs of more than one component: {share(apart)}; "
+    evidence += f"components{'' if facts.single else ' per graph'}: {number(mean)}" if mean is not None else ""
     meet = "they meet only in the readout over all nodes" if facts.level == "graph" else "they never hear of each other"
     yield Finding(
         "look",
-        f"Graphs fall into parts that no edge joins. No number of layers carries a message between them: {meet}. "
-        "Rewirings such as GTR and FoSR do not join them either.",
-        evidence,
-        f"If parts should know of each other, join them by a node that all nodes talk to: {facts.remedies.short_cut()}",
+        f"{'The graph falls' if facts.single else 'Graphs fall'} into parts that no edge joins. No number of layers "
+        f"carries a message between them: {meet}. Rewirings such as GTR and FoSR do not join them either.",
+        evidence or "graphs of more than one component were found",
+        f"If parts should know of each other, join them by something all nodes hear: {facts.remedies.short_cut()}",
     )
 
 
@@ -74,10 +77,11 @@ def _distance(facts: Facts) -> Iterator[Finding]:
     far, mean, most = (facts.get("topology", name) for name in ("far_pairs", "diameter_mean", "diameter_max"))
     if mean is None:
         return
-    evidence = f"diameter {number(mean)} on average" + (f", at most {number(most)}" if most is not None else "")
+    several = f" on average, at most {number(most)}" if most is not None and not facts.single else ""
+    evidence = f"diameter {number(mean)}{several}"
     evidence += f"; {share(far)} of the pairs are more than {_HOPS} hops apart" if far is not None else ""
-    near = mean <= _HOPS if far is None else far < _FAR
-    if near:
+    evidence += " (largest components)" if facts.get("topology", "disconnected_share") else ""
+    if mean <= _HOPS if far is None else far < _FAR:
         yield Finding(
             "fine",
             f"Nodes are near each other. {_HOPS} layers let nearly all pairs of nodes hear of each other.",
@@ -85,19 +89,20 @@ def _distance(facts: Facts) -> Iterator[Finding]:
         )
         return
     seen = f"sees {share(1 - far)} of the pairs of a graph" if far is not None else "does not span a graph"
+    pooled = facts.level == "graph"
     readout = (
         " A readout over all nodes still adds up what every part says by itself; what is out of reach is only what "
         "depends on two far parts together."
-        if facts.level == "graph"
-        else ""
     )
     yield Finding(
         "look",
-        f"Nodes are far apart. {'Before the readout, a' if readout else 'A'} network of {_HOPS} layers {seen}. Whether "
-        f"the labels need more, the graph does not say.{readout}",
+        f"{'Some nodes' if far is not None and far < _MOST else 'Most nodes'} are far apart. "
+        f"{'Before the readout, a' if pooled else 'A'} network of {_HOPS} layers {seen}. Whether the labels need more, "
+        f"the graph does not say.{readout if pooled else ''}",
         evidence,
-        "Two cheap experiments, more layers and a short cut for all pairs; if neither changes the score, reach is "
-        f"hardly what is missing: {facts.remedies.deeper(_DEEP)} {facts.remedies.short_cut()}",
+        "Two cheap experiments, more layers and a short cut for all pairs; if neither raises the score though both fit "
+        f"the training data, reach is hardly what is missing: {facts.remedies.deeper(_DEEP)} "
+        f"{facts.remedies.short_cut()}",
     )
 
 
@@ -121,8 +126,8 @@ def _bottleneck(facts: Facts) -> Iterator[Finding]:
             reasons.append(f"{share(bridges)} of the edges are the only way between the two parts they join")
         if narrow:
             reasons.append(
-                "the average graph can be cut in two so that at most "
-                f"{share(upper)} of the edge ends on the smaller side cross the cut"
+                f"{facts.which} can be cut in two so that at most {share(upper)} of the edge ends on the smaller side, "
+                "which may be small, cross the cut"
             )
         yield Finding(
             "look",
@@ -135,7 +140,7 @@ def _bottleneck(facts: Facts) -> Iterator[Finding]:
     elif lower is not None and lower >= _NARROW:
         yield Finding(
             "fine",
-            f"There is no bottleneck. Whichever way the average graph is cut, at least {share(lower)} of the edge ends "
+            f"There is no bottleneck. Whichever way {facts.which} is cut, at least {share(lower)} of the edge ends "
             "on the smaller side cross the cut.",
             evidence,
         )
@@ -162,7 +167,7 @@ def _estimates(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "unknown",
             "Some measures of the topology are estimates or bounds. Exact ones would take too long here.",
-            f"not exact: {', '.join(estimated)}",
+            f"not exact: {'; '.join(estimated)}",
         )
 
 

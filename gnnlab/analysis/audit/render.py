@@ -27,15 +27,16 @@ _MEANING = {
 _COLOURS = {"limit": "bold red", "look": "bold yellow", "fine": "bold green", "unknown": "bold bright_black"}
 _MARKS = {"limit": "■", "look": "▲", "fine": "●", "unknown": "○"}
 
+_INDENT = " " * 9
+
 _CODE = re.compile(r"`([^`]+)`")
 _COMMAND = re.compile(r"\s*`(gnnlab [^`]+)`[.,;]?\s*")
 """Something to type; it gets a line of its own, without what punctuation follows it."""
 
 
 def terminal(report: AuditReport, *, brief: bool = False) -> RenderableType:
-    """For a rich console: the verdict first, then, unless ``brief``, every section with its tables."""
+    """For a rich console, printed with ``crop=False``: the verdict, then, unless ``brief``, all sections and tables."""
     from rich.console import Group
-    from rich.padding import Padding
     from rich.rule import Rule
     from rich.text import Text
 
@@ -44,7 +45,7 @@ def terminal(report: AuditReport, *, brief: bool = False) -> RenderableType:
         mark = Text(f"{_MARKS[finding.standing]} {_WORDS[finding.standing]:<6}", style=_COLOURS[finding.standing])
         headline, rest = _headline(finding.text)
         parts.append(_beside(mark, Text.assemble((headline, "bold"), f" {rest}" if rest else "")))
-        parts += [Padding(_coloured(line), (0, 0, 0, 9)) for line in _under(finding)]
+        parts += [each for line in _under(finding) for each in _coloured(line)]
         parts.append(Text(""))
     parts.append(Text(f"{_legend(report)}\n", style="dim"))
     for section in () if brief else report.sections:
@@ -120,20 +121,21 @@ def _beside(mark: RenderableType, text: RenderableType) -> RenderableType:
     return grid
 
 
-def _coloured(line: str) -> RenderableType:
-    """Commands and names in colour, without their backticks, which a reader would copy along."""
+def _coloured(line: str) -> Iterator[RenderableType]:
+    """Commands on lines of their own, never folded nor with their backticks: they are there to be copied."""
+    from rich.padding import Padding
     from rich.text import Text
 
     head, _, rest = line.partition(" ")
-    text = Text()
-    text.append(f"{head} ", style="dim")
     for number, part in enumerate(_COMMAND.split(rest)):
         if number % 2:
-            text.append(f"\n  {part}", style="cyan")
+            yield Text(f"{_INDENT}  {part}", style="cyan", no_wrap=True, overflow="ignore")
             continue
-        for position, piece in enumerate(_CODE.split(f"\n{part}" if part and number else part)):
-            text.append(piece, style="cyan" if position % 2 else "dim" if head == "Evidence:" else "")
-    return text
+        text = Text(f"{head} " if not number else "", style="dim")
+        for position, piece in enumerate(_CODE.split(part)):
+            text.append(piece, style="cyan" if position % 2 else "dim" if head == "Evidence:" else "not dim")
+        if text:
+            yield Padding(text, (0, 0, 0, len(_INDENT)))
 
 
 def _rich_table(table: AuditTable) -> Iterator[RenderableType]:
@@ -213,5 +215,6 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: .8rem 0; margi
       border: solid #e4e7eb; border-width: 1px 0 }
 nav a, a { color: #0072B2; text-decoration: none } nav a:hover { text-decoration: underline }
 section > p { max-width: 48rem } .question { font-style: italic; color: #52606d; font-size: 1.05rem }
-figure { margin: 1rem 0 } footer { margin-top: 3rem; border-top: 1px solid #e4e7eb; padding-top: .8rem }
+figure { margin: 1rem 0 } table + table { margin-top: 1.2rem } section h2 { font-size: 1.3rem; margin-top: 3.2rem }
+footer { margin-top: 3rem; border-top: 1px solid #e4e7eb; padding-top: .8rem }
 """

@@ -40,7 +40,7 @@ def report() -> AuditReport:
 def printed(report: AuditReport, **options) -> str:
     console = Console(width=100, color_system=None)
     with console.capture() as capture:
-        console.print(render.terminal(report, **options))
+        console.print(render.terminal(report, **options), crop=False)
     return capture.get()
 
 

@@ -141,11 +141,11 @@ def test_a_sample_says_so() -> None:
 def test_distance() -> None:
     near = verdict(topology={"diameter_mean": 3.0, "diameter_max": 4.0, "far_pairs": 0.0})
     assert said(near, "Nodes are near").standing == "fine"
-    far = said(verdict(size=CLEAN, topology={"diameter_mean": 57.0, "far_pairs": 0.79}), "Nodes are far apart")
+    far = said(verdict(size=CLEAN, topology={"diameter_mean": 57.0, "far_pairs": 0.79}), "Most nodes are far apart")
     assert far.standing == "look"
     assert "sees 21 % of the pairs" in far.text
     assert "readout" in far.text
-    node = said(verdict(size={**CLEAN, "level": "node"}, topology={"diameter_mean": 57.0}), "Nodes are far apart")
+    node = said(verdict(size={**CLEAN, "level": "node"}, topology={"diameter_mean": 57.0}), "Most nodes are far apart")
     assert "readout" not in node.text
 
 
