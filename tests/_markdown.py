@@ -57,7 +57,7 @@ def run_page(text: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> i
             elif options == "python":
                 exec(compile(code, name, "exec"), namespace)
             elif options == "{.bash .run}":
-                for line in code.strip().split("\n"):
+                for line in code.replace("\\\n", " ").strip().split("\n"):
                     words = shlex.split(line)
                     assert tuple(words[:3]) == _PROGRAM, line
                     assert main(words[3:]) == 0, line

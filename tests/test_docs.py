@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -61,6 +61,9 @@ def test_formulas() -> None:
     assert "<msqrt><mn>2</mn></msqrt>" in inline
     assert "arithmatex" not in inline
     assert 'display="block"' in formulas.mathml(r"\[R_{st} = 1\]")
+    notebook = SimpleNamespace(file=SimpleNamespace(src_uri="notebooks/x.ipynb"))
+    cell = formulas.on_page_content("<p>a node $v_1$, <code>$v$</code></p>", page=notebook)
+    assert cell.startswith("<p>a node <math><msub><mi>v</mi><mn>1</mn></msub></math>, <code>$v$</code></p>")
     with pytest.raises(Exception, match="nosuchcommand"):
         formulas.mathml(r"\(\nosuchcommand\)")
 
@@ -107,7 +110,9 @@ def test_site(tmp_path: Path) -> None:
     assert not [problem for name, page in pages.items() for problem in _broken(site, name, page, pages)]
     for name, page in pages.items():
         assert not page.loaded, f"{name} loads {page.loaded} from elsewhere"
-        assert not re.search(r":(class|func|meth|math|mod|data):|\.\. math::|arithmatex", page.text), name
+        assert not re.search(r":(class|func|meth|math|mod|data):|\.\. math::|arithmatex|\$[^$\s][^$]*\$", page.text), (
+            name
+        )
         for private in (str(ROOT), f"{Path.home()}/"):
             assert private not in page.source, f"{name} names {private}"
     shown = set().union(*(page.ids for page in pages.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,7 +73,11 @@ def _day(content: Row) -> str:
 
 def _machine(content: Row) -> str:
     hardware = content["hardware"]
-    return ", ".join([hardware["processor"], f"{hardware['cores']} cores", *map(str, hardware["gpus"])])
+    return ", ".join([hardware["processor"], _count(hardware["cores"], "core"), *map(str, hardware["gpus"])])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def _facts(content: Row, name: str) -> str:
@@ -80,11 +85,11 @@ def _facts(content: Row, name: str) -> str:
     commit = content.get("commit") or "unknown"
     lines = [
         f"```bash\n{content['command']}\n```",
-        f"Measured on {_day(content)} on {_machine(content)}, {content['hardware']['threads']} threads, with "
+        f"Measured on {_day(content)} on {_machine(content)}, {_count(content['hardware']['threads'], 'thread')}, with "
         f"{versions}; "
         f"commit `{commit[:10]}`{' with changes' if commit.endswith('+') else ''}. "
         f"Everything that was written down: [{name}](../measurements/{name}).",
-        *content.get("notes", ()),
+        "\n".join(f"* {note}" for note in content.get("notes", ())),
     ]
     return "\n\n".join(lines)
 
@@ -155,10 +160,8 @@ def _kernels(rows: Sequence[Row]) -> str:
         lines.append(
             [row["shape"], row["op"], str(row["width"]), row["backend"], _amount(row["ours"]["seconds"], "s"), *cells]
         )
-    text = (
-        "Forward and backward in one thread of measurement; the columns of the others say how many times as long they "
-        "take.\n\n"
-    )
+    direction = "forward and backward" if rows[0]["direction"] == "both" else rows[0]["direction"]
+    text = f"Time of gnnlab, {direction}; the columns of the others say how many times as long they take.\n\n"
     return text + markdown_table(["shape", "kernel", "width", "backend", "gnnlab", *names], lines)
 
 
@@ -206,9 +209,9 @@ def _results() -> str:
                 row["metric"],
                 f"{float(row['mean']):.4g}" + (f"{_PM}{float(row['std']):.3g}" if row["std"] else ""),
                 row["published"].replace(" ± ", _PM),
-                row["runs"].replace("1 seeds", "1 seed").replace("1 folds", "1 fold"),
+                _singular(row["runs"]),
                 row["p_value"],
-                f"{row['date']}<br><small>{row['hardware']}, commit `{row['commit'][:8]}`</small>",
+                f"{row['date']}<br><small>{_singular(row['hardware'])}, commit `{row['commit'][:8]}`</small>",
             ]
             for row in rows
         ]
@@ -217,6 +220,10 @@ def _results() -> str:
         parts.append(f"## {path.stem}\n\n{markdown_table(header, lines)}")
         parts.append("\n".join(f"* {text.replace('==', ' ').replace(' gnnlab', ', gnnlab')}" for text in versions))
     return "\n\n".join(parts) + "\n"
+
+
+def _singular(text: str) -> str:
+    return re.sub(r"\b1 (\w+)s$", r"1 \1", text)
 
 
 def _difference(row: Row) -> str:

@@ -17,13 +17,13 @@ def _help(*arguments: str) -> str:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
         main([*arguments, "--help"])
-    return said.getvalue().rstrip()
+    return said.getvalue().replace("``", "").rstrip()
 
 
 os.environ["COLUMNS"] = "100"
 known = _help()
 with mkdocs_gen_files.open("reference/commands.md", "w") as page:
-    print(f"# Commands\n\n```text\n{known}\n```\n", file=page)
+    print(f"---\nhide: [toc]\n---\n\n# Commands\n\n```text\n{known}\n```\n", file=page)
     print(
         "`fit`, `validate`, `test` and `predict` are the Lightning CLI: every argument of the model, the data, the "
         "trainer and the optimiser is an option, a typing error ends with exit code 2 and the nearest valid name, and "

@@ -15,8 +15,23 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 _CONVERTER = LatexToMathML()
 
 
-def on_page_content(content: str, **kwargs: Any) -> str:
+# What a notebook's text is not made of, and the formulas in the rest of it.
+_NO_TEXT = re.compile(r"(<(pre|code|script|style|svg)\b.*?</\2>|<[^>]+>)", re.DOTALL)
+_DOLLARS = re.compile(r"\$\$(.+?)\$\$|\$(?=\S)([^$]+?)(?<=\S)\$", re.DOTALL)
+
+
+def on_page_content(content: str, *, page: Any = None, **kwargs: Any) -> str:
+    if page is not None and page.file.src_uri.endswith(".ipynb"):
+        parts = _NO_TEXT.split(content)
+        parts[::3] = [_DOLLARS.sub(_between_dollars, part) for part in parts[::3]]
+        del parts[2::3]  # the names of elements, which the pattern needs to find their ends
+        return "".join(parts)
     return _FORMULA.sub(lambda match: mathml(html.unescape(match[2]).strip()), content)
+
+
+def _between_dollars(match: re.Match[str]) -> str:
+    formula = rf"\[{match[1]}\]" if match[1] else rf"\({match[2]}\)"
+    return mathml(html.unescape(formula))
 
 
 @cache

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from _rooms import documented, load_package
 from mkdocs.exceptions import PluginError
 
 __all__ = ["blocks", "on_nav", "on_page_markdown", "section"]
@@ -18,6 +20,8 @@ __all__ = ["blocks", "on_nav", "on_page_markdown", "section"]
 _README = Path(__file__).resolve().parents[2] / "README.md"
 _DIRECTIVE = re.compile(r"^<!-- readme: ([^:\n]+?)(?:: ([^\n]+?))? -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)]+)")
+_NAME = re.compile(r"(?<![`\w])`([A-Za-z_][\w.]*)`(?!`)")
+_TELLING = re.compile(r"[A-Z_].")
 _PAPER = re.compile(r"(?<!\[)\barXiv (\d{4}\.\d{4,5})")
 
 # What README.md links to, and where the site shows it.
@@ -43,7 +47,12 @@ def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
         text = text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
         return _LINK.sub(lambda link: _moved(link[1], page.file.src_uri), text)
 
-    return _linked(_DIRECTIVE.sub(included, markdown))
+    text = _linked(_DIRECTIVE.sub(included, markdown))
+    if not page.file.src_uri.startswith("reference/"):
+        text = _named(text)
+        if not re.search(r"^## ", text, re.MULTILINE):
+            page.meta["hide"] = [*page.meta.get("hide", ()), "toc"]  # there is nothing to list
+    return text
 
 
 def on_nav(nav: Any, *, files: Any, **kwargs: Any) -> Any:
@@ -65,6 +74,29 @@ def section(title: str, where: str) -> str:
 def blocks(text: str) -> list[str]:
     """Paragraphs, tables and code blocks."""
     return [block.strip() for block in re.split(r"(```.*?```)|\n\n", text, flags=re.DOTALL) if block and block.strip()]
+
+
+def _named(markdown: str) -> str:
+    """Names in code letters as links to the reference, where a name has one meaning."""
+    parts = re.split(r"(```.*?```|^#.*?$|\[[^\]]*\][\[(])", markdown, flags=re.DOTALL | re.MULTILINE)
+    parts[::2] = [_NAME.sub(lambda match: _reference(match[1]), part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _reference(name: str) -> str:
+    identifier = _identifiers().get(name)
+    return f"`{name}`" if identifier is None else f"[`{name}`][{identifier}]"
+
+
+@cache
+def _identifiers() -> dict[str, str]:
+    """Dotted paths, and last names that only one thing has and that are no ordinary words."""
+    places = set(documented(load_package()).values())
+    by_name: dict[str, list[str]] = {}
+    for place in places:
+        by_name.setdefault(place.rpartition(".")[2], []).append(place)
+    short = {name: found[0] for name, found in by_name.items() if len(found) == 1 and _TELLING.search(name)}
+    return {place: place for place in places} | short
 
 
 def _moved(target: str, page: str) -> str:
