@@ -9,7 +9,9 @@ What is written depends on cells and outputs only: no times, no machine, no prog
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
+import io
 import os
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 __all__ = ["HERE", "execute", "main", "read_script", "scripts"]
 
@@ -101,10 +104,20 @@ def _kept(outputs: list[NotebookNode]) -> list[NotebookNode]:
             continue
         if "data" in output:
             output.metadata = NotebookNode()
-            if any(kind.startswith("image/") for kind in output.data):
+            if "image/png" in output.data:
+                output.data["image/png"] = _small(output.data["image/png"])
                 output.data.pop("text/plain", None)  # says nothing but the size of the figure
         kept.append(output)
     return kept
+
+
+def _small(png: str) -> str:
+    """A picture with a palette of 256 colours, a third of the size, and nothing but the picture."""
+    picture, buffer = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
+    white = Image.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture.convert("RGBA"))
+    white.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def main(arguments: list[str] | None = None) -> None:
