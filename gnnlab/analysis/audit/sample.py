@@ -29,12 +29,14 @@ class Excerpt:
     Args:
         store: The graphs, in the order of the sample.
         index: [G] long, which graphs of the sample they are.
+        cut: [G] bool, which of them are only a part of the graph.
         whole: Whether that is all of the sample.
         text: What was taken, as the end of a sentence that begins with "Measured on".
     """
 
     store: GraphStore
     index: Tensor
+    cut: Tensor
     whole: bool
     text: str
 
@@ -96,11 +98,12 @@ class AuditSample:
         """
         index = _drawn(len(self.store), graphs, self.seed)
         store = _part(self.store, index)
-        large = (store.sizes("node") > nodes).nonzero().flatten()
-        if large.numel():
-            store = _cut(store, large.tolist(), nodes, self.seed)
-        whole = index.numel() == len(self.store) and not large.numel()
-        return Excerpt(store, index, whole, self._excerpt_text(index.numel(), large.numel(), nodes))
+        large = store.sizes("node") > nodes
+        count = int(large.sum())
+        if count:
+            store = _cut(store, large.nonzero().flatten().tolist(), nodes, self.seed)
+        whole = index.numel() == len(self.store) and not count
+        return Excerpt(store, index, large, whole, self._excerpt_text(index.numel(), count, nodes))
 
     def _excerpt_text(self, taken: int, cut: int, nodes: int) -> str:
         ball = f"the {nodes:,} nodes nearest to a random node"

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._bridges import is_bridge
 from gnnlab.analysis.audit._facts import number, share
 from gnnlab.analysis.audit._histogram import histogram
+from gnnlab.analysis.audit._topology_sample import LARGEST, SOLVED, measure_topology
 from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample, Excerpt, union_of
-from gnnlab.analysis.topology import topology_profile
-from gnnlab.data import GraphStore
+from gnnlab.analysis.audit.sample import AuditSample, Excerpt
 from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes
-from gnnlab.graph import balanced_forman_curvature, connected_components, distance_histogram, undirected_edges
-from gnnlab.ops import expand_ptr, segment_reduce
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,18 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["topology_section"]
 
-_NODES = 60_000
-"""Nodes of all graphs that are looked at: about 10 seconds of one core where graphs have 150 nodes."""
-
-_GRAPHS = 2000
-_LARGEST = 20_000
-_SOURCES = 500
-"""Nodes of a graph of more than ``_EXACT`` nodes whose distances to all others are looked at."""
-
-_EXACT = 3000
-
-_PAIRS = 2000
-_HOPS = 8
 _FAR = 5
 """Hops: about as deep as plain networks are."""
 
@@ -57,130 +41,75 @@ _LABELS = {
     "bridges": "edges that are bridges",
 }
 _SHARES = ("far_pairs", "bridges")
+_COUNTED = ("components", "bridges")
+"""In all graphs of the sample, not in an excerpt."""
+
+_PLAIN = ("resistance_mean", "commute_mean", "resistance_by_degree", "curvature_mean", "far_pairs")
 
 
 @torch.no_grad()
 def topology_section(sample: AuditSample, track: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> Section:
     """Distances, resistances, cuts and curvature.
 
-    Components, bridges and trees are those of all graphs; the rest is of at most 60,000 nodes (2,000 graphs),
-    a graph of more than 20,000 nodes represented by a ball of that many, and of the largest component of every graph.
-
     Args:
-        sample: What is looked at.
+        sample: What is looked at; see :func:`gnnlab.analysis.audit._topology_sample.measure_topology` for how much of
+            it.
         track: Wraps the chunks of graphs.
     """
-    whole = _shape(sample.store)
-    mean_nodes = max(sample.store.num_nodes / len(sample.store), 1)
-    part = sample.excerpt(max(min(_GRAPHS, int(_NODES / mean_nodes)), 1), _LARGEST)
-    store = _largest_components(part.store)
-    profile = topology_profile(store, seed=sample.seed, max_pairs=_PAIRS, track=track)
-    edges, ptr = union_of(store)
-    near, all_near = _reach(edges, ptr, sample.seed)
-    one_way = undirected_edges(edges, ptr)
-    curvature = balanced_forman_curvature(one_way, ptr, symmetrise=True)
-    names = ("diameter", "resistance_mean", "resistance_by_degree", "spectral_gap", "cheeger_lower", "cheeger_upper")
-    of = {name: profile.values[name] for name in (*names, "curvature_mean")}
-    # Of a connected graph the commute time of all pairs follows from their resistance.
-    of["commute_mean"] = of["resistance_mean"] * 2 * profile.values["edges"]
-    of["far_pairs"] = 1 - near[:, _FAR - 1]
-    of |= {name: whole[name] for name in ("components", "bridges")}
-    kinds = profile.kinds | {"commute_mean": profile.kinds["resistance_mean"], "far_pairs": (~all_near).long()}
-    estimated = [_LABELS[name] for name in (*names, "commute_mean", "far_pairs") if bool((kinds[name] > 0).any())]
-    reach = _mean_columns(near)
-    values = {
-        "components_mean": _of(of["components"], torch.mean),
-        "disconnected_share": _of((whole["components"] > 1).double(), torch.mean),
-        "tree_share": _of(whole["tree"], torch.mean),
-        "bridge_share": _of(of["bridges"], torch.mean),
+    measured = measure_topology(sample, track)
+    part, curvature = measured.part, measured.curvature
+    of = measured.values | {"far_pairs": 1 - measured.near[:, _FAR - 1]}
+    of |= {name: measured.graph[name] for name in ("components", "bridges")}
+    estimated = [
+        _LABELS[name] for name, bounds in measured.estimated.items() if bool((bounds & of[name].isfinite()).any())
+    ]
+    reach = [_of(column, torch.mean) for column in measured.near.unbind(1)]
+    means = {
+        "components_mean": "components",
+        "bridge_share": "bridges",
+        "diameter_mean": "diameter",
+        "spectral_gap_mean": "spectral_gap",
+        "cheeger_lower_mean": "cheeger_lower",
+        "cheeger_upper_mean": "cheeger_upper",
+    }
+    means |= {name: name for name in _PLAIN}
+    values = {key: _of(of[name], torch.mean) for key, name in means.items()}
+    values |= {
+        "disconnected_share": _of((measured.graph["components"] > 1).double(), torch.mean),
+        "tree_share": _of(measured.graph["tree"], torch.mean),
         "diameter_max": _of(of["diameter"], torch.max),
         "spectral_gap_min": _of(of["spectral_gap"], torch.min),
-        "curvature_negative_share": float((curvature < -_ROUNDING).double().mean()) if curvature.numel() else None,
+        "curvature_negative_share": _of((curvature < -_ROUNDING).double(), torch.mean),
         "estimated": estimated,
         "reach": reach,
         "sampled": len(part.store),
         "whole": part.whole,
+        "errors": {} if part.whole else {key: _error(of[name]) for key, name in means.items() if name not in _COUNTED},
     }
-    means = ("diameter", "spectral_gap", "cheeger_lower", "cheeger_upper")
-    values |= {f"{name}_mean": _of(of[name], torch.mean) for name in means}
-    plain = ("resistance_mean", "commute_mean", "resistance_by_degree", "curvature_mean", "far_pairs")
-    values |= {name: _of(of[name], torch.mean) for name in plain}
-    values |= {"errors": {name: _error(of[name]) for name in (*means, *plain)} if not part.whole else {}}
-    worst = _worst(sample, part, of, profile.values["nodes"])
     figures = {"diameter": of["diameter"], "resistance": of["resistance_mean"], "curvature": curvature, "reach": reach}
     return Section(
         key="topology",
         title="Distances and bottlenecks",
         question="How far do messages have to travel, and how narrow is the way?",
-        text=_text(part, whole),
-        tables=(_measures(of, part, estimated), _layers(reach), *worst),
+        text=_text(part, measured.graph["components"]),
+        tables=(_measures(of, part, estimated), _layers(reach), *_worst(sample, part, of)),
         pictures=(_picture(figures, values, len(part.store)),),
         values=values,
     )
 
 
-def _shape(store: GraphStore) -> dict[str, Tensor]:
-    """Of every graph, exactly: components, share of edges that are bridges, and whether it has no cycle."""
-    edges, ptr = union_of(store)
-    graphs, batch = len(store), expand_ptr(ptr)
-    one_way = undirected_edges(edges, ptr, symmetrise=True)
-    component = connected_components(one_way, batch.numel())
-    # A component is numbered by its first node, so new numbers appear in the order of nodes.
-    first = component.diff(prepend=component.new_tensor([-1])) > 0
-    first &= component > torch.cat([component.new_tensor([-1]), component.cummax(0).values[:-1]])
-    components = torch.bincount(batch[first], minlength=graphs)
-    count = torch.bincount(batch[one_way[0]], minlength=graphs)
-    bridges = torch.bincount(batch[one_way[0][is_bridge(one_way, batch.numel())]], minlength=graphs)
-    return {
-        "components": components.double(),
-        "bridges": bridges / torch.where(count > 0, count, torch.nan),
-        "tree": (count == ptr.diff() - components).double(),
-    }
-
-
-def _largest_components(store: GraphStore) -> GraphStore:
-    """The largest component of every graph as simple undirected graph, without features."""
-    edges, ptr = union_of(store)
-    graphs, batch = len(store), expand_ptr(ptr)
-    one_way = undirected_edges(edges, ptr, symmetrise=True)
-    component = connected_components(one_way, batch.numel())
-    members = torch.bincount(component)[component] if component.numel() else component
-    # The largest one that comes first: by size, then by number.
-    rank = members * (batch.numel() + 1) - component
-    best = torch.zeros(graphs, dtype=torch.long).scatter_reduce_(0, batch, rank, "amax", include_self=False)
-    kept = rank == best[batch]
-    one_way = one_way[:, kept[one_way[0]]]
-    sizes = torch.bincount(batch[kept], minlength=graphs)
-    start, owner = sizes.cumsum(0) - sizes, batch[one_way[0]]
-    local = (kept.cumsum(0) - 1)[one_way] - start[owner]
-    return GraphStore.from_tensors(
-        num_nodes=sizes,
-        num_edges=2 * torch.bincount(owner, minlength=graphs),
-        edge_index=torch.stack([local, local.flip(0)], 2).reshape(2, -1),
-    )
-
-
-def _reach(edges: Tensor, ptr: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """[G, hops] share of the pairs at most so many hops apart (NaN without pairs), and [G] whether all were counted."""
-    sizes, batch = ptr.diff(), expand_ptr(ptr)
-    exact = sizes <= _EXACT
-    targets = None
-    if not bool(exact.all()):
-        place = torch.rand(batch.numel(), generator=torch.Generator().manual_seed(seed)).argsort()
-        place = place[batch[place].argsort(stable=True)]
-        rank = torch.empty_like(place).index_copy_(0, place, torch.arange(place.numel()) - ptr[batch[place]])
-        targets = exact[batch] | (rank < _SOURCES)
-    counts = distance_histogram(edges, ptr, _HOPS, targets)[:, 1:]
-    found = segment_reduce(counts.double(), ptr, "sum").cumsum(1)
-    searched = torch.where(exact, sizes, sizes.clamp(max=_SOURCES))
-    pairs = (searched * (sizes - 1)).double()
-    return found / torch.where(pairs > 0, pairs, torch.nan)[:, None], exact
-
-
-def _text(part: Excerpt, whole: dict[str, Tensor]) -> tuple[str, ...]:
-    apart = int((whole["components"] > 1).sum())
-    fall = "the graph falls" if whole["components"].numel() == 1 else f"{apart:,} graphs fall"
+def _text(part: Excerpt, components: Tensor) -> tuple[str, ...]:
+    apart = int((components > 1).sum())
+    fall = "the graph falls" if components.numel() == 1 else f"{apart:,} graphs fall"
     parts = f"; {fall} into parts, of which the largest is looked at" if apart else ""
+    taken = f"{part.index.numel():,} graphs drawn at random" if part.index.numel() < components.numel() else "all of it"
+    cut = (
+        f" A graph of more than {LARGEST:,} nodes is too large for some of that: its distances are those from some of "
+        f"its nodes, its curvature that of edges around a random node, and above {SOLVED:,} nodes cuts and "
+        "resistances are not measured."
+        if bool(part.cut.any())
+        else ""
+    )
     return (
         "A network of k layers lets a node hear of what is at most k hops away. What has to pass through few edges "
         "on its way is squeezed into few states: over-squashing. The measures below say where that may happen; whether "
@@ -193,7 +122,7 @@ def _text(part: Excerpt, whole: dict[str, Tensor]) -> tuple[str, ...]:
         "bounds it from both sides; close to 0 there is a bottleneck. An edge of negative curvature (balanced Forman, "
         "from -2 up) joins neighbourhoods that hardly overlap. A bridge is an edge on no cycle: the only way between "
         "its two sides.",
-        f"Measured on {part.text}{parts}. Parts and bridges are counted in all graphs.",
+        f"Measured on {taken}{parts}. Parts and bridges are counted in all graphs.{cut}",
     )
 
 
@@ -207,7 +136,7 @@ def _measures(of: dict[str, Tensor], part: Excerpt, estimated: list[str]) -> Aud
         cells = [kept.mean(), kept.min(), kept.median(), kept.max()][: 4 if several else 1] if kept.numel() else []
         written = [text(float(cell)) for cell in cells] + ["-"] * ((4 if several else 1) - len(cells))
         if sampled:
-            error = _error(of[name]) if name not in ("components", "bridges") else None
+            error = None if name in _COUNTED else _error(of[name])
             written.insert(1, "" if error is None else f"± {text(error) if error else '0'}")
         lines.append((label + (" ~" if label in estimated else ""), *written))
     header = ["per graph", "mean", "least", "median", "most"] if several else ["", "found"]
@@ -226,7 +155,7 @@ def _layers(reach: list[float | None]) -> AuditTable:
     return AuditTable(("layers", "pairs of nodes that hear of each other", "pairs that do not"), tuple(lines))
 
 
-def _worst(sample: AuditSample, part: Excerpt, of: dict[str, Tensor], nodes: Tensor) -> tuple[AuditTable, ...]:
+def _worst(sample: AuditSample, part: Excerpt, of: dict[str, Tensor]) -> tuple[AuditTable, ...]:
     resistance = of["resistance_mean"].nan_to_num(nan=-1.0)
     chosen = resistance.topk(min(_WORST, resistance.numel())).indices
     chosen = chosen[resistance[chosen] >= 0]
@@ -235,7 +164,7 @@ def _worst(sample: AuditSample, part: Excerpt, of: dict[str, Tensor], nodes: Ten
     graphs = sample.index[part.index[chosen]].tolist()
     columns = ("diameter", "resistance_mean", "spectral_gap", "cheeger_upper")
     lines = tuple(
-        (f"graph {graph}", f"{int(nodes[row]):,}", *(number(float(of[name][row])) for name in columns))
+        (f"graph {graph}", f"{int(of['nodes'][row]):,}", *(number(float(of[name][row])) for name in columns))
         for graph, row in zip(graphs, chosen.tolist(), strict=True)
     )
     header = ("largest resistance", "nodes", *(_LABELS[name] for name in columns))
@@ -278,10 +207,6 @@ def _draw_reach(axes: Axes, reach: list[float | None]) -> None:
     bars = axes.bar(range(1, len(reach) + 1), [100 * seen for seen in reach], 0.94, color=COLOURS[0])
     axes.bar_label(bars, [f"{100 * seen:.0f}" for seen in reach], padding=2, color=INK, fontsize=8)
     axes.set_ylim(0, 110)
-
-
-def _mean_columns(near: Tensor) -> list[float | None]:
-    return [_of(column, torch.mean) for column in near.unbind(1)]
 
 
 def _of(column: Tensor, reduce: Callable[[Tensor], Tensor]) -> float | None:
