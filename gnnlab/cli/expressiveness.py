@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from gnnlab.cli._console import make_console
-from gnnlab.cli._expressiveness_tables import KIND, LEGEND, tables
+from gnnlab.cli._expressiveness_file import RowFile
+from gnnlab.cli._expressiveness_tables import LEGEND, tables
 from gnnlab.errors import ConfigError, GnnlabError
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--train", action="store_true", help="train a network per pair, by the protocol of BREC")
     parser.add_argument("--epochs", type=int, default=20, help="of --train, at most (default: 20)")
     parser.add_argument("--seed", type=int, action="append", dest="seeds", help="repeat for more with --train")
-    parser.add_argument("--json", type=Path, help="write the rows, and the pairs told apart, to this file")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="keep every row, with the pairs told apart, in this file; its other rows stay",
+    )
     options = parser.parse_args(argv)
     if options.groups is not None and options.groups < 1:
         raise ConfigError("must be at least 1", where="--groups")
@@ -60,18 +64,23 @@ def main(argv: list[str]) -> int:
     sets = [comparison_set(name) for name in options.sets or (["brec"] if options.train else _SETS)]
     sets = sets if options.groups is None else [each.part(options.groups) for each in sets]
     options.seeds = options.seeds or [0]
+    command = " ".join(["gnnlab bench expressiveness", *argv])
+    file = None if options.json is None else RowFile(options.json, command)
     console, rows, failed, code = make_console(), [], [], 0
     try:
         with _progress() as bars:
-            rows.extend(_rows(subjects, sets, options, bars, failed))  # what was found before a Ctrl-C stays
+            for row in _rows(subjects, sets, options, bars, failed):
+                rows.append(row)
+                if file is not None:
+                    file.add(row)
     except KeyboardInterrupt:
         code = _SIGINT
     console.print(*tables(rows))
     console.print(LEGEND)
     for line in failed:
         console.print(f"left out: {line}", markup=False)
-    if options.json is not None:
-        _write(options.json, argv, rows, failed, code != 0)
+    if file is not None:
+        file.close(failed, code != 0)
     if code:
         console.print("interrupted: what was finished is above")
     return code or int(bool(failed))
@@ -194,21 +203,3 @@ def _progress() -> Progress:
     return Progress(
         *columns, TextColumn("{task.description}"), console=console, transient=True, disable=not console.is_terminal
     )
-
-
-def _write(path: Path, argv: list[str], rows: list[dict[str, Any]], failed: list[str], interrupted: bool) -> None:
-    from gnnlab.benchmark import provenance
-
-    content = {
-        "kind": KIND,
-        "command": " ".join(["gnnlab bench expressiveness", *argv]),
-        "date": provenance.now(),
-        "commit": provenance.commit(),
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "interrupted": interrupted,
-        "rows": rows,
-        "left_out": failed,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")

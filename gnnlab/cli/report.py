@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +14,8 @@ from gnnlab.benchmark.record import find_records
 from gnnlab.benchmark.report import terminal_tables, write_report
 from gnnlab.benchmark.results import Result, read_results
 from gnnlab.cli._console import make_console
-from gnnlab.cli._expressiveness_tables import KIND, LEGEND, markdown, tables
+from gnnlab.cli._expressiveness_file import read_rows
+from gnnlab.cli._expressiveness_tables import LEGEND, markdown, tables
 from gnnlab.errors import DataError
 from gnnlab.resources import experiments_dir
 
@@ -50,18 +50,13 @@ def main(argv: list[str]) -> int:
 
 
 def _measurements(path: Path, output: str | None, console: Console) -> int:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise DataError("holds no rows of 'gnnlab bench expressiveness'", where=str(path))
-    console.print(*tables(content["rows"]))
+    rows = read_rows(path)
+    console.print(*tables(rows))
     console.print(LEGEND)
     if output is not None:
         target = Path(output) / f"{path.stem}.md"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(markdown(content["rows"]), encoding="utf-8")
+        target.write_text(markdown(rows), encoding="utf-8")
         console.print(f"written: {target}", highlight=False, soft_wrap=True)
     return 0
 

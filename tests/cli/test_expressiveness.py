@@ -98,3 +98,21 @@ def test_errors(gnnlab, arguments: list[str], message: str) -> None:
     code, out, err = gnnlab("bench", "expressiveness", *arguments)
     assert code in (1, 2)
     assert message in out + err
+
+
+def test_a_file_grows_over_runs(gnnlab, tmp_path) -> None:
+    path = tmp_path / "rows.json"
+    run = ("bench", "expressiveness", "--set", "named", "--groups", 2, "--least", 1, "--json", path, "--draws")
+    assert gnnlab(*run, 1, "gin", "pathnn, sp+")[0] == 0
+    first = json.loads(path.read_text())["rows"]
+    assert gnnlab(*run, 2, "gcn", "gin")[0] == 0
+    second = json.loads(path.read_text())["rows"]
+    assert [row["model"] for row in second] == ["gin", "pathnn, sp+", "gcn"]
+    assert second[1] == first[1]
+    assert "--draws 1" in second[1]["command"]
+    assert "--draws 2" in second[0]["command"]
+    path.write_text("{}")
+    code, _, err = gnnlab(*run, 1, "gin")
+    assert code == 1
+    assert "holds no rows" in err
+    assert path.read_text() == "{}"
