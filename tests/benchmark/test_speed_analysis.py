@@ -90,6 +90,6 @@ def test_command(tmp_path, capsys, no_files, monkeypatch):
 
 
 def test_ceilings_of_real_graphs(mirror, capsys, monkeypatch):
-    monkeypatch.setattr(analysis, "_DATASETS", ("proteins",))
-    assert analysis.main(["--part", "ceilings", "--graphs", "30", "--rounds", "1"], MEASURES) == 0
+    monkeypatch.setattr(analysis, "_DATASETS", {"proteins": 30})
+    assert analysis.main(["--part", "ceilings", "--rounds", "1"], MEASURES) == 0
     assert "1-WL ceiling of proteins" in " ".join(capsys.readouterr().out.split())
