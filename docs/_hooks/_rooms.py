@@ -89,7 +89,10 @@ def public_names(package: griffe.Module, room: Room) -> dict[str, griffe.Object]
 
 def inside(thing: griffe.Object) -> griffe.Object:
     """The function or class of a module that is named after it: what an import of that name gives."""
-    return thing.members.get(thing.name, thing) if thing.is_module else thing
+    while thing.is_module and thing.name in thing.members:
+        member = thing.members[thing.name]
+        thing = member.final_target if member.is_alias else member
+    return thing
 
 
 def documented(package: griffe.Module) -> dict[str, str]:

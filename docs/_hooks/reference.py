@@ -13,6 +13,7 @@ from _rooms import ROOMS, Room, documented, load_package, public_names
 from _rst import to_markdown
 
 _PACKAGE = load_package()
+_ROOM_PATHS = {room.path for room in ROOMS}
 _HOMES = documented(_PACKAGE)
 
 
@@ -25,9 +26,10 @@ def _show(path: str, thing: griffe.Object, **options: object) -> str:
     """The directive that shows one name under the path it is imported from."""
     name = path.rpartition(".")[2]
     anchor, target = "", path
-    if thing.path == f"{path}.{name}":
+    if _PACKAGE[path.removeprefix("gnnlab.")].is_module:
         # A module of the same name is in the way: show what is inside, under the name of both.
-        anchor, target = f"[](){{#{path}}}\n\n", thing.path
+        anchor = "" if path in _ROOM_PATHS else f"[](){{#{path}}}\n\n"
+        target = thing.path
         options = {"heading": path, "toc_label": name, **options}
     lines = "".join(f"\n      {key}: {value}" for key, value in options.items())
     return f"{anchor}::: {target}" + (f"\n    options:{lines}" if lines else "") + "\n"
