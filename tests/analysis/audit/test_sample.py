@@ -25,10 +25,13 @@ def paths(count: int = 20) -> GraphStore:
 
 def test_a_split_and_a_sample_keep_track_of_where_graphs_come_from():
     chosen = audit_sample(paths(), split="train", sample=4, seed=1)
-    assert len(chosen.store) == 4 and chosen.available == 10
-    assert (chosen.index % 2 == 0).all() and (chosen.index.diff() > 0).all()
+    assert len(chosen.store) == 4
+    assert chosen.available == 10
+    assert (chosen.index % 2 == 0).all()
+    assert (chosen.index.diff() > 0).all()
     assert torch.equal(chosen.store.column("y"), chosen.index)
-    assert torch.equal(chosen.store.splits["train"], torch.arange(4)) and "test" not in chosen.store.splits
+    assert torch.equal(chosen.store.splits["train"], torch.arange(4))
+    assert "test" not in chosen.store.splits
     assert chosen.subject == "4 of the 10 graphs of the split train, drawn at random (seed 1)."
     again = audit_sample(paths(), split="train", sample=4, seed=1)
     assert torch.equal(again.index, chosen.index)
@@ -53,7 +56,8 @@ def test_graphs_without_a_store(form):
     given = {"list": graphs, "batch": Batch.from_data_list(graphs), "graph": graphs[1]}[form]
     chosen = audit_sample(given)
     assert chosen.store.sizes("node").tolist() == ([5] if form == "graph" else [3, 5])
-    assert chosen.level is None and chosen.name == "unnamed"
+    assert chosen.level is None
+    assert chosen.name == "unnamed"
 
 
 @pytest.mark.parametrize("dtype", [torch.long, torch.float32])
@@ -83,7 +87,9 @@ def test_what_cannot_be_looked_at_is_refused():
 
 def test_too_many_nodes_are_sampled_by_graphs():
     chosen = audit_sample(paths(), largest=50)
-    assert 1 < len(chosen.store) < 20 and chosen.store.num_nodes <= 50 and chosen.available == 20
+    assert 1 < len(chosen.store) < 20
+    assert chosen.store.num_nodes <= 50
+    assert chosen.available == 20
     assert len(audit_sample(paths(), largest=1).store) == 1
 
 
@@ -100,14 +106,16 @@ def test_an_excerpt_cuts_balls_out_of_large_graphs():
     small = path(3, x=torch.zeros(3, 1), edge_attr=torch.ones(4, 1), y=torch.tensor([8]))
     chosen = audit_sample([small, large, small])
     part = chosen.excerpt(3, nodes=50)
-    assert part.cut.tolist() == [False, True, False] and not part.whole
+    assert part.cut.tolist() == [False, True, False]
+    assert not part.whole
     assert part.store.sizes("node").tolist() == [3, 50, 3]
     assert part.store.column("y").tolist() == [8, 7, 8]
     ball = part.store[1]
     members = ball.x.flatten().long()
     assert members.max() < 400, "not the isolated nodes"
     wanted = lattice.subgraph(members.tolist())
-    assert nx.is_connected(wanted) and wanted.number_of_edges() == ball.num_edges // 2
+    assert nx.is_connected(wanted)
+    assert wanted.number_of_edges() == ball.num_edges // 2
     for (source, target), value in zip(members[ball.edge_index].t().tolist(), ball.edge_attr.flatten(), strict=True):
         assert set(one_way[:, int(value)].tolist()) == {source, target}
     assert torch.equal(chosen.excerpt(3, nodes=50).store.column("x"), part.store.column("x"))
