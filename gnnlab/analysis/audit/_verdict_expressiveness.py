@@ -18,20 +18,25 @@ _SAME = 0.005
 """Of a score or a share of examples: ceilings closer than this count as the same."""
 
 
+_WORK = 0.05
+"""Of a score that needs the features: less is too little to speak of."""
+
+
 def expressiveness_findings(facts: Facts) -> Iterator[Finding]:
     """On the ceilings, if they were computed."""
-    if "expressiveness" not in facts.values or facts.get("expressiveness", "not_measured"):
+    if "expressiveness" not in facts.values:
         return
     rows = _rounds(facts, features=True) or _rounds(facts, features=False)
-    if not rows:
+    if rows:
+        yield _ceiling(facts, rows)
+        yield from _structure(facts, rows)
+    elif facts.get("expressiveness", "ceilings"):
+        last = facts.get("expressiveness", "ceilings")[-1]
         yield Finding(
             "unknown",
-            "How far message passing could fit the labels was not computed.",
-            "there are no ceilings in this report",
+            "How far message passing could fit the labels is not known, for want of labels.",
+            f"told apart from all others by 1-WL: {share(last.get('identifiability') or 0.0)}{_sampled(facts)}",
         )
-        return
-    yield _ceiling(facts, rows)
-    yield from _structure(facts, rows)
 
 
 def _rounds(facts: Facts, features: bool) -> list[Mapping[str, Any]]:
@@ -74,28 +79,40 @@ def _after(row: Mapping[str, Any]) -> str:
 def _ceiling(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> Finding:
     unit = "nodes" if facts.level == "node" else "graphs"
     last = rows[-1]
-    enough = next(row for row in rows if _fit(last) - _fit(row) <= _SAME)
-    evidence = f"1-WL ceiling {_after(enough)}: {_score(enough)}{_constant(enough)}, " + (
-        f"{share(enough['identifiability'])} of the {unit} told apart from all others{_sampled(facts)}"
-    )
     if _fit(last) >= _FITTED:
-        return _enough(facts, enough, unit, evidence)
-    floor = facts.get("labels", "noise_floor")
-    if floor is not None and _fit({**last, _kind(last): floor}) - _fit(last) <= _SAME:
+        enough = next(row for row in rows if _fit(last) - _fit(row) <= _SAME)
+        return _enough(facts, enough, unit, _evidence(facts, enough, unit))
+    evidence = _evidence(facts, last, unit)
+    floor = _floor(facts, last)
+    if floor is not None and _fit(floor) - _fit(last) <= _SAME:
         return Finding(
             "fine",
             f"Message passing can fit these {unit} as far as anything can. What it cannot get right are identical "
             "graphs with different labels.",
-            f"{evidence}; best score of any function of the graph: {_score({**last, _kind(last): floor})}",
+            f"{evidence}; best score of any function of the graph: {_score(floor)}",
         )
     return Finding(
         "limit",
-        f"Message passing alone cannot fit these {unit}. No GCN, GIN or GAT, of whatever depth and width, reaches more "
-        f"than {_score(last)} on them: it answers alike where 1-WL, the test that bounds it, sees no difference.",
+        f"Message passing alone cannot fit these {unit}. No GCN, GIN or GAT, of whatever depth and width, "
+        f"{'reaches more than' if _kind(last) == 'accuracy' else 'gets below'} {_score(last)} on them: it answers "
+        "alike where 1-WL, the test that bounds it, sees no difference.",
         evidence + _beyond(facts, last),
         "Show nodes what they cannot see, or take a network that sees more: "
         f"{facts.remedies.encoded()} {facts.remedies.subgraphs()}",
     )
+
+
+def _evidence(facts: Facts, row: Mapping[str, Any], unit: str) -> str:
+    apart = f"{share(row['identifiability'])} of the {unit} told apart from all others"
+    return f"1-WL ceiling {_after(row)}: {_score(row)}{_constant(row)}, {apart}{_sampled(facts)}"
+
+
+def _floor(facts: Facts, last: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What any function of the graph reaches, as a row."""
+    rows = facts.get("expressiveness", "beyond") or []
+    any_function = [row for row in rows if row["method"].startswith("any") and _fit(row) is not None]
+    known = facts.get("labels", "noise_floor")
+    return any_function[0] if any_function else None if known is None else {**last, _kind(last): known}
 
 
 def _enough(facts: Facts, enough: Mapping[str, Any], unit: str, evidence: str) -> Finding:
@@ -126,17 +143,16 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 def _sampled(facts: Facts) -> str:
     looked, graphs = facts.get("expressiveness", "sampled"), facts.get("size", "graphs")
-    if not looked or not graphs or looked >= graphs:
-        return ""
-    return f" (a sample of {number(looked)} graphs; among more, fewer stand alone)"
+    if looked and graphs and looked < graphs:
+        return f" (a sample of {number(looked)} graphs; among more, fewer stand alone)"
+    return " (a part of the graph)" if facts.get("expressiveness", "whole") is False else ""
 
 
 def _beyond(facts: Facts, last: Mapping[str, Any]) -> str:
-    """What else was compared, if it tells more apart."""
-    rows = facts.get("expressiveness", "beyond") or []
-    better = [row for row in rows if (row.get("identifiability") or 0) > last["identifiability"] + _SAME]
-    found = (f"{row['method']} {share(row['identifiability'])}" for row in better)
-    return f"; told apart by others: {', '.join(found)}" if better else ""
+    """What else was compared, if it can fit more."""
+    rows = [row for row in facts.get("expressiveness", "beyond") or [] if _fit(row) is not None]
+    better = [f"{row['method']}: {_score(row)}" for row in rows if _fit(row) > _fit(last) + _SAME]
+    return f"; ceilings of others: {', '.join(better)}" if better else ""
 
 
 def _structure(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -144,10 +160,9 @@ def _structure(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> Iterator[Find
     bare = _rounds(facts, features=False)
     if not bare or bare[-1] is rows[-1]:
         return
-    with_features, without = _fit(rows[-1]), _fit(bare[-1])
-    if with_features - without > _SAME:
+    if _fit(rows[-1]) - _fit(bare[-1]) > _WORK:
         yield Finding(
             "fine",
-            "The shape of the graph alone does not fix the labels. The features do part of the work.",
-            f"ceiling without features {_score(bare[-1])}, with them {_score(rows[-1])}",
+            "The shape of the graph alone does not fix the labels. Features do part of the work.",
+            f"ceiling without features {_score(bare[-1])}, with them {_score(rows[-1])}{_constant(rows[-1])}",
         )

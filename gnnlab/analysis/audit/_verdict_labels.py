@@ -56,7 +56,7 @@ def _noise(facts: Facts) -> Iterator[Finding]:
     if lost < _NEGLIGIBLE:
         yield Finding(
             "fine",
-            "A few identical graphs have different labels, too few to matter.",
+            "A few identical graphs have different labels, too few to set a bound worth knowing.",
             f"{best}; {twin_text}",
         )
         return
@@ -119,8 +119,7 @@ def _baseline(facts: Facts) -> Iterator[Finding]:
         metric = facts.metric or "score"
         yield Finding(
             "fine",
-            f"Always giving the same answer reaches a {metric} of {number(baseline)}: results are to be read against "
-            "it.",
+            f"Always giving the same answer scores {number(baseline)} ({metric}). Results are to be read against it.",
             f"constant answer: {metric} {number(baseline)}"
             + (f"; share of the most frequent label: {share(majority)}" if majority is not None else ""),
         )

@@ -13,6 +13,9 @@ __all__ = ["reach_findings"]
 _HOPS = 5
 """Hops beyond which a pair counts as far: about the depth of plain networks; the section on topology counts them so."""
 
+_APART = 0.05
+"""Share of graphs in several parts: below one in twenty, what happens to them hardly moves a score."""
+
 _FAR = 0.1
 """Share of pairs. No theory says how many may be out of reach; below a tenth, depth is hardly the first worry."""
 
@@ -59,7 +62,7 @@ def reach_findings(facts: Facts) -> Iterator[Finding]:
 
 def _components(facts: Facts) -> Iterator[Finding]:
     apart, mean = facts.get("topology", "disconnected_share"), facts.get("topology", "components_mean")
-    if not apart:
+    if not apart or apart < _APART:
         return
     evidence = "" if facts.single else f"graphs of more than one component: {share(apart)}; "
     evidence += f"components{'' if facts.single else ' per graph'}: {number(mean)}" if mean is not None else ""

@@ -58,6 +58,7 @@ def findings(
 
 def _closing(facts: Facts, name: str) -> Iterator[Finding]:
     refused = {key: values["not_measured"] for key, values in facts.values.items() if values.get("not_measured")}
+    refused = {key: why for key, why in refused.items() if not facts.get(key, "ceilings")}
     if refused:
         yield Finding(
             "unknown",

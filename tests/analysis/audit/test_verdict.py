@@ -52,7 +52,7 @@ def test_sections_that_were_not_asked_for_are_named() -> None:
     ("labels", "standing", "text"),
     [
         ({"duplicates": 9, "conflicting": 0, "noise_floor": 1.0}, "fine", "No two identical graphs"),
-        ({"duplicates": 9, "conflicting": 2, "noise_floor": 0.999}, "fine", "too few to matter"),
+        ({"duplicates": 9, "conflicting": 2, "noise_floor": 0.999}, "fine", "too few to set"),
         ({"duplicates": 9, "conflicting": 4, "noise_floor": 0.9}, "limit", "No model that looks at the graph alone"),
         ({"duplicates": 9, "conflicting": 4, "noise_floor": 0.5, "target_std": 1.0}, "limit", "No model"),
         ({"duplicates": 9, "conflicting": 4, "noise_floor": 1e-4, "target_std": 1.0}, "fine", "too few"),
@@ -111,12 +111,13 @@ def test_features_that_tell_all_apart_make_the_ceiling_empty() -> None:
 
 
 def test_a_ceiling_below_one_is_a_limit_of_message_passing() -> None:
-    beyond = [{"method": "RandomWalkPE", "identifiability": 0.9}]
+    beyond = [{"method": "random walks", "identifiability": 0.0, "accuracy": 1.0}]
     values = ceilings({"rounds": None, "accuracy": 0.1, "constant": 0.1, "identifiability": 0.0}, beyond=beyond)
     finding = said(verdict(expressiveness=values), "Message passing alone cannot fit")
     assert finding.standing == "limit"
     assert "an accuracy of 10 %" in finding.text
-    assert "RandomWalkPE 90 %" in finding.evidence
+    assert "after any number of rounds" in finding.evidence
+    assert "random walks: an accuracy of 100 %" in finding.evidence
 
 
 def test_a_ceiling_that_noise_explains_is_no_limit_of_message_passing() -> None:
@@ -125,6 +126,13 @@ def test_a_ceiling_that_noise_explains_is_no_limit_of_message_passing() -> None:
     assert said(found, "as far as anything can").standing == "fine"
     assert said(found, "Message passing alone cannot") is None
     assert [finding.standing for finding in found].count("limit") == 1
+
+
+def test_without_labels_only_what_is_told_apart_is_known() -> None:
+    rows = ceilings({"accuracy": None, "constant": None})
+    found = verdict(expressiveness={**rows, "not_measured": "there are no labels"})
+    assert said(found, "for want of labels").evidence == "told apart from all others by 1-WL: 80 %"
+    assert said(found, "Not measured") is None
 
 
 def test_errors_are_compared_with_the_constant() -> None:
