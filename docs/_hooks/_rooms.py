@@ -42,9 +42,11 @@ ROOMS = (
     Room("gnnlab.analysis", "Analysis"),
     Room("gnnlab.analysis.audit", "Audit", pages=False),
     Room("gnnlab.testing", "Testing", pages=False),
+    Room("gnnlab.testing.strategies", "Strategies", pages=False),
     Room("gnnlab.typing", "Attribute contract", pages=False),
     Room("gnnlab.errors", "Errors", pages=False),
     Room("gnnlab.drawing", "Drawing", pages=False),
+    Room("gnnlab.drawing_graphs", "Drawing graphs", pages=False),
     Room("gnnlab.pages", "Tables and pages", pages=False),
 )
 
@@ -98,9 +100,10 @@ def inside(thing: griffe.Object) -> griffe.Object:
 def documented(package: griffe.Module) -> dict[str, str]:
     """Canonical path -> identifier under which the reference shows it; the first room wins."""
     open_lazy_names(package)
-    homes: dict[str, str] = {}
+    homes = {room.path: room.path for room in ROOMS}
     for room in ROOMS:
-        homes.setdefault(room.path, room.path)
         for path, thing in public_names(package, room).items():
-            homes.setdefault(thing.canonical_path, path)
+            # A function that hides a room of the same name is shown in that room.
+            if path not in homes:
+                homes.setdefault(thing.canonical_path, path)
     return homes

@@ -13,7 +13,6 @@ from _rooms import ROOMS, Room, documented, load_package, public_names
 from _rst import to_markdown
 
 _PACKAGE = load_package()
-_ROOM_PATHS = {room.path for room in ROOMS}
 _HOMES = documented(_PACKAGE)
 
 
@@ -28,7 +27,7 @@ def _show(path: str, thing: griffe.Object, **options: object) -> str:
     anchor, target = "", path
     if _PACKAGE[path.removeprefix("gnnlab.")].is_module:
         # A module of the same name is in the way: show what is inside, under the name of both.
-        anchor = "" if path in _ROOM_PATHS else f"[](){{#{path}}}\n\n"
+        anchor = f"[](){{#{path}}}\n\n"
         target = thing.path
         options = {"heading": path, "toc_label": name, **options}
     lines = "".join(f"\n      {key}: {value}" for key, value in options.items())
@@ -64,7 +63,7 @@ def _index(room: Room, names: dict[str, griffe.Object], parts: list[str]) -> Non
 def _room(room: Room, summary: list[str]) -> None:
     # What another room shows already is not shown twice.
     names = {
-        path: thing for path, thing in public_names(_PACKAGE, room).items() if _HOMES[thing.canonical_path] == path
+        path: thing for path, thing in public_names(_PACKAGE, room).items() if _HOMES.get(thing.canonical_path) == path
     }
     folder = _folder(room).removeprefix("reference/")
     summary.append(f"* [{room.title}]({folder}/index.md)")
