@@ -23,8 +23,10 @@ _SUBJECTS = {
     "models": "Networks",
     "subgraph": "Subgraphs",
     "data": "Data loading",
+    "gpu": "GPU",
 }
 
+_DIRECTIONS = {"both": "forward and backward"}
 _PM = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 _DOCS = Path(mkdocs_gen_files.config["docs_dir"])
 _RESULTS = _DOCS.parent / "experiments" / "results"
@@ -156,13 +158,23 @@ def _kernels(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["others"]))
     lines = []
     for row in rows:
-        cells = [_ratio(row["others"].get(name)) for name in names]
+        share = row.get("floor_fraction")
         lines.append(
-            [row["shape"], row["op"], str(row["width"]), row["backend"], _amount(row["ours"]["seconds"], "s"), *cells]
+            [
+                f"{row['shape']}<br><small>{row['nodes']:,} nodes, {row['edges']:,} edges</small>",
+                f"{row['op']}<br><small>{row['dtype']}, {_DIRECTIONS.get(row['direction'], row['direction'])}</small>",
+                str(row["width"]),
+                row["backend"],
+                _amount(row["ours"]["seconds"], "s"),
+                f"{100 * share:.0f} %" if share else "",
+                *(_ratio(row["others"].get(name)) for name in names),
+            ]
         )
-    direction = "forward and backward" if rows[0]["direction"] == "both" else rows[0]["direction"]
-    text = f"Time of gnnlab, {direction}; the columns of the others say how many times as long they take.\n\n"
-    return text + markdown_table(["shape", "kernel", "width", "backend", "gnnlab", *names], lines)
+    text = (
+        "*Bandwidth*: the bytes that have to be moved at least, per second, as a share of what a plain copy moves. The "
+        "columns of the others say how many times as long they take.\n\n"
+    )
+    return text + markdown_table(["shape", "kernel", "width", "backend", "gnnlab", "bandwidth", *names], lines)
 
 
 def _ratio(other: Row | None) -> str:
