@@ -14,6 +14,11 @@ from gnnlab.analysis.expressiveness_pairs import NAMED_PAIRS, named_pairs
 from gnnlab.analysis.expressiveness_sets import COMPARISON_SETS, comparison_set
 from gnnlab.analysis.link_topology import approximate_topological_concentration, topological_concentration
 from gnnlab.analysis.methods import Refined, deterministic_encodings, refinements
+from gnnlab.analysis.probes import Probe, ProbeRow, sensitivity_sweep, transfer_probes, two_block_probes
+from gnnlab.analysis.probes_claims import DecayRatio, ProbeClaim, decay_ratio, probe_claims
+from gnnlab.analysis.probes_figure import sweep_figure
+from gnnlab.analysis.probes_propagation import SignalPropagation, signal_propagation
+from gnnlab.analysis.probes_trend import Trend, trend
 from gnnlab.analysis.sensitivity import Sensitivity, sensitivity
 from gnnlab.analysis.sensitivity_bounds import sensitivity_bound, width_bound
 from gnnlab.analysis.sensitivity_depth import GradientGain, gradient_gain
@@ -53,6 +58,7 @@ __all__ = [
     "Ceiling",
     "CeilingReport",
     "CommuteInfluence",
+    "DecayRatio",
     "Duplicates",
     "Evidence",
     "GradientGain",
@@ -60,22 +66,28 @@ __all__ = [
     "ModelReport",
     "NoiseFloor",
     "PairOutcome",
+    "Probe",
+    "ProbeClaim",
+    "ProbeRow",
     "Ranks",
     "Refined",
     "RandomSchedule",
     "ScriptedSchedule",
     "Sensitivity",
     "SeparationReport",
+    "SignalPropagation",
     "SmoothingProfile",
     "StructureUsage",
     "Subject",
     "TopologyProfile",
+    "Trend",
     "approximate_topological_concentration",
     "asynchronous_run",
     "asynchrony_table",
     "audit",
     "ceilings",
     "comparison_set",
+    "decay_ratio",
     "deterministic_encodings",
     "dirichlet_energy",
     "exact_classes",
@@ -90,19 +102,26 @@ __all__ = [
     "named_pairs",
     "network_separation",
     "paired_statistic",
+    "probe_claims",
     "rayleigh_quotient",
     "refinements",
     "sensitivity",
     "sensitivity_bound",
+    "sensitivity_sweep",
     "separated_pairs",
     "separation",
+    "signal_propagation",
     "smoothing_profile",
     "state_ranks",
+    "sweep_figure",
     "structure_usage",
     "topological_concentration",
     "topology_profile",
     "statistic_threshold",
     "train_pairs",
+    "transfer_probes",
+    "trend",
+    "two_block_probes",
     "width_bound",
     "without_structure",
 ]
