@@ -75,7 +75,7 @@ def _cost(facts: Facts) -> Iterator[Finding]:
     if tight:
         yield Finding(
             "look",
-            f"Some things are too large for all graphs at once. They are: {', '.join(row['what'] for row in tight)}.",
+            f"Not everything can be computed as it stands. Too large: {'; '.join(row['what'] for row in tight)}.",
             "; ".join(f"{row['what']}: {_size(row)}" for row in tight),
             "Restrict them (`gnnlab.lifting.NodePairs(policy='ego', hops=2)`, fewer hops, shorter paths), or compute "
             "them batch by batch (`data.batch_transforms`). What is too large is refused before anything is allocated.",
@@ -92,4 +92,5 @@ def _cost(facts: Facts) -> Iterator[Finding]:
 def _size(row: dict) -> str:
     parts = [f"{number(row['rows'])} rows"] if row.get("rows") is not None else []
     parts += [f"{row['bytes'] / 1e9:,.3g} GB"] if row.get("bytes") is not None else []
+    parts += [f"limit: {row['limit']}"] if row.get("limit") and row.get("fits") is False else []
     return ", ".join(parts) or "no estimate"

@@ -73,7 +73,11 @@ def _constant(row: Mapping[str, Any]) -> str:
 
 
 def _after(row: Mapping[str, Any]) -> str:
-    return "after any number of rounds" if row.get("rounds") is None else f"after {row['rounds']} rounds"
+    return (
+        "after any number of rounds"
+        if row.get("rounds") is None
+        else f"after {row['rounds']} round{'s' * (row['rounds'] != 1)}"
+    )
 
 
 def _ceiling(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> Finding:
@@ -124,10 +128,10 @@ def _enough(facts: Facts, enough: Mapping[str, Any], unit: str, evidence: str) -
             evidence,
         )
     rounds = enough.get("rounds")
-    how = "Enough layers" if rounds is None else f"{rounds} layers" if rounds > 1 else "1 layer"
+    how = "Enough layers" if rounds is None else f"{rounds} layer{'s' * (rounds > 1)}"
     return Finding(
         "fine",
-        f"Plain message passing can fit these {unit}. {how} of a wide enough network tell apart all that has to be "
+        f"Plain message passing can fit these {unit}. {how} of a wide enough network can tell apart all that has to be "
         "told apart, so no more expressive layer can be needed to fit them; what a model misses on new data is "
         "generalisation or reach. An encoding or a layer that sees more may still make the same thing easier to learn: "
         "that is an experiment, not a limit.",

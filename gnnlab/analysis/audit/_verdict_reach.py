@@ -36,8 +36,8 @@ _DEGREES = 0.05
 """Distance of resistance / (1/d + 1/d') from 1 up to which resistances tell little but degrees, as they do in the limit
 of large dense graphs (von Luxburg, Radl and Hein, JMLR 2014): about the accuracy of a sketch of resistances."""
 
-_ALIKE = 0.1
-"""Relative difference of two mean resistances: less is within what another draw of random edges changes."""
+_ALIKE = 0.8
+"""Of the fall of the resistance by the best rewiring. No theory; random edges that do so much leave little to choose."""
 
 _MOVED = 0.95
 """Ratio of resistance after to before: above it, a rewiring has hardly changed what it is meant to change."""
@@ -134,11 +134,13 @@ def _bottleneck(facts: Facts) -> Iterator[Finding]:
             )
         yield Finding(
             "look",
-            f"There are bottlenecks. {_sentence(' and '.join(reasons))}. What is far has to be squeezed through few "
+            f"There are bottlenecks. {_sentence('; '.join(reasons))}. What is far has to be squeezed through few "
             "states there (over-squashing), and wider layers do not add ways around. Whether the labels need these "
             "messages, the graph does not say.",
             evidence,
-            f"A rewiring beside as many random edges, its control: {facts.remedies.rewired()}",
+            "What rewirings would change is said below; whether that helps, the score says."
+            if facts.get("rewiring", "rows")
+            else f"A rewiring beside as many random edges, its control: {facts.remedies.rewired()}",
         )
     elif lower is not None and lower >= _NARROW:
         yield Finding(
@@ -193,20 +195,23 @@ def _rewiring(facts: Facts) -> Iterator[Finding]:
             "they were.",
             evidence,
         )
-    elif _resistance(control) <= (1 + _ALIKE) * _resistance(best):
+        yield from _mixing(rows)
+        return
+    part = (1 - _resistance(control)) / (1 - _resistance(best))
+    if part >= _ALIKE:
         yield Finding(
             "look",
-            f"Random edges shorten these graphs about as much as the best rewiring. If {best['name']} helps, it may be "
-            "any short cut that does.",
-            evidence,
+            f"Random edges shorten these graphs nearly as much as the best rewiring. If {best['name']} helps, it may "
+            "be any short cut that does.",
+            f"{evidence}: {share(max(part, 0.0))} of the fall",
             f"Judge every rewiring against random edges: {facts.remedies.rewired()}",
         )
     else:
         yield Finding(
             "look",
             f"Chosen edges shorten these graphs more than random ones. {best['name']} lowers the resistance to "
-            f"{share(_resistance(best))} of what it was, random edges to {share(_resistance(control))}. That is a "
-            "change of the graph, not of the score.",
+            f"{share(_resistance(best))} of what it was, random edges to {share(_resistance(control))}. That is what "
+            "it is made for: a change of the graph, not of the score.",
             evidence,
             f"Whether the score follows: {facts.remedies.rewired()}",
         )
