@@ -35,8 +35,8 @@ LARGEST = 20_000
 SOLVED = 200_000
 """Nodes of a graph up to which its spectral gap and total resistance are found: about a minute of one core."""
 
-_NODES = 60_000
-"""Nodes of all graphs that are looked at: about 10 seconds of one core where graphs have 150 nodes."""
+_NODES = 45_000
+"""Nodes of all graphs that are looked at: about 12 seconds of one core where graphs have 150 nodes."""
 
 _GRAPHS = 2000
 _PAIRS = 2000
@@ -46,6 +46,9 @@ _EXACT = 3000
 _SOURCES = 500
 _VISITS = 5 * 10**8
 """Hops times edges times nodes searched from, of a graph of more than ``LARGEST`` nodes."""
+
+_HEAVY = 2e7
+"""Sum of squared degrees of a graph from which curvatures are not measured: minutes, as triangles are counted."""
 
 _FROM_PROFILE = (
     "nodes",
@@ -65,6 +68,7 @@ class TopologySample:
 
     Args:
         part: The graphs that were looked at, as simple undirected graphs.
+        large: [G] bool, which of them are too large for all measures.
         graph: [S] float64 by name, measures of all graphs of the sample, exact.
         values: [G] float64 by name, of the graphs of ``part``; NaN where not defined or not measured.
         estimated: [G] bool by name, which values are estimates or bounds.
@@ -73,6 +77,7 @@ class TopologySample:
     """
 
     part: Excerpt
+    large: Tensor
     graph: dict[str, Tensor]
     values: dict[str, Tensor]
     estimated: dict[str, Tensor]
@@ -85,8 +90,9 @@ def measure_topology(
 ) -> TopologySample:
     """Measures of the largest components of at most 2,000 graphs; components, bridges and trees of all graphs.
 
-    Of a graph of more than 20,000 nodes reach, spectral gap, Cheeger bounds and total resistance are still those of
-    the whole graph, the latter up to 200,000 nodes, and curvatures those of edges well inside a ball of 20,000 nodes.
+    Of a graph of more than 20,000 nodes (or of large degrees) reach, spectral gap, Cheeger bounds and total resistance
+    are still those of the whole graph, all but reach up to 200,000 nodes; curvatures are those of edges well inside a
+    ball of 20,000 nodes, and of none where degrees are large.
     """
     bare = replace(sample, store=_simple(sample.store))
     graph = _shape(bare.store)
@@ -95,7 +101,9 @@ def measure_topology(
     near = torch.full((len(part.store), HOPS), torch.nan, dtype=torch.float64)
     values = {name: near[:, 0].clone() for name in _FROM_PROFILE}
     estimated = {name: torch.zeros(len(part.store), dtype=torch.bool) for name in (*values, "far_pairs")}
-    for rows, measure in ((~part.cut, _of_small), (part.cut, _of_large)):
+    heavy = segment_reduce(part.store.column("degree").double().square(), union_of(part.store)[1], "sum") > _HEAVY
+    large = part.cut | heavy
+    for rows, measure in ((~large, _of_small), (large, _of_large)):
         if bool(rows.any()):
             store = _largest_components(bare.store.subset(part.index[rows]))
             found, uncertain, near[rows] = measure(store, sample.seed, track)
@@ -105,11 +113,11 @@ def measure_topology(
     # Of a connected graph the commute time of all pairs follows from their resistance.
     values["commute_mean"] = values["resistance_mean"] * 2 * values["edges"]
     estimated["commute_mean"] = estimated["resistance_mean"]
-    curvature, owner = _curvature(part.store)
+    curvature, owner = _curvature(part.store, ~heavy)
     values["curvature_mean"] = torch.bincount(owner, curvature, len(part.store)) / torch.bincount(
         owner, minlength=len(part.store)
     )
-    return TopologySample(part, graph, values, estimated, near, curvature)
+    return TopologySample(part, large, graph, values, estimated, near, curvature)
 
 
 def _simple(store: GraphStore) -> GraphStore:
@@ -174,7 +182,7 @@ def _of_small(store: GraphStore, seed: int, track: Callable[[Sequence[Tensor]], 
 
 
 def _of_large(store: GraphStore, seed: int, track: Callable[[Sequence[Tensor]], Iterable[Tensor]]) -> _Found:
-    """Of graphs of more than ``LARGEST`` nodes, one after the other."""
+    """Of graphs of more than ``LARGEST`` nodes, or with many neighbours, one after the other."""
     rows = [_of_one(store[place : place + 1], store.subset([place]), seed) for place in range(len(store))]
     found = {name: torch.tensor([row[name] for row, _ in rows], dtype=torch.float64) for name in rows[0][0]}
     bounds = {name: torch.full((len(store),), name in ("diameter", "resistance_mean")) for name in found}
@@ -217,11 +225,13 @@ def _reach(store: GraphStore, sources: int, seed: int) -> Tensor:
     return found / torch.where(pairs > 0, pairs, torch.nan)[:, None]
 
 
-def _curvature(store: GraphStore) -> tuple[Tensor, Tensor]:
-    """Of the edges whose ends kept all their neighbours, and which graph they are of."""
+def _curvature(store: GraphStore, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the edges of the chosen graphs whose ends kept all their neighbours, and which graph they are of."""
+    rows = chosen.nonzero().flatten()
+    store = store.subset(rows)
     edges, ptr = union_of(store)
     one_way = undirected_edges(edges, ptr)
     kept = torch.bincount(one_way.flatten(), minlength=int(ptr[-1])) == store.column("degree")
     inside = kept[one_way].all(0)
     curvature = balanced_forman_curvature(one_way, ptr, symmetrise=True)[inside]
-    return curvature, expand_ptr(ptr)[one_way[0][inside]]
+    return curvature, rows[expand_ptr(ptr)[one_way[0][inside]]]

@@ -8,8 +8,11 @@ from time import perf_counter
 from torch import Tensor
 from torch_geometric.data import Data
 
+from gnnlab.analysis.audit.cost import cost_section
+from gnnlab.analysis.audit.expressiveness import expressiveness_section
 from gnnlab.analysis.audit.labels import labels_section
 from gnnlab.analysis.audit.report import AuditReport, Section
+from gnnlab.analysis.audit.rewiring import rewiring_section
 from gnnlab.analysis.audit.sample import AuditSample, audit_sample
 from gnnlab.analysis.audit.size import size_section
 from gnnlab.analysis.audit.topology import topology_section
@@ -25,6 +28,9 @@ SECTIONS: dict[str, Callable[[AuditSample, Track], Section]] = {
     "size": size_section,
     "topology": topology_section,
     "labels": labels_section,
+    "expressiveness": expressiveness_section,
+    "rewiring": rewiring_section,
+    "cost": cost_section,
 }
 """Key of a section -> what makes it, in the order of the report."""
 

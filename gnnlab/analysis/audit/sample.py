@@ -119,7 +119,7 @@ def audit_sample(
     split: str | None = None,
     sample: int | None = None,
     seed: int = 0,
-    largest: int = 2**23,
+    largest: int = 2**22,
     progress: bool = False,
 ) -> AuditSample:
     """Choose what an audit looks at.

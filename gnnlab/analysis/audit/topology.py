@@ -91,23 +91,23 @@ def topology_section(sample: AuditSample, track: Callable[[Sequence[Tensor]], It
         key="topology",
         title="Distances and bottlenecks",
         question="How far do messages have to travel, and how narrow is the way?",
-        text=_text(part, measured.graph["components"]),
+        text=_text(part, measured.large, measured.graph["components"]),
         tables=(_measures(of, part, estimated), _layers(reach), *_worst(sample, part, of)),
         pictures=(_picture(figures, values, len(part.store)),),
         values=values,
     )
 
 
-def _text(part: Excerpt, components: Tensor) -> tuple[str, ...]:
+def _text(part: Excerpt, large: Tensor, components: Tensor) -> tuple[str, ...]:
     apart = int((components > 1).sum())
     fall = "the graph falls" if components.numel() == 1 else f"{apart:,} graphs fall"
     parts = f"; {fall} into parts, of which the largest is looked at" if apart else ""
     taken = f"{part.index.numel():,} graphs drawn at random" if part.index.numel() < components.numel() else "all of it"
     cut = (
-        f" A graph of more than {LARGEST:,} nodes is too large for some of that: its distances are those from some of "
-        f"its nodes, its curvature that of edges around a random node, and above {SOLVED:,} nodes cuts and "
-        "resistances are not measured."
-        if bool(part.cut.any())
+        f" A graph of more than {LARGEST:,} nodes, or of very large degrees, is too large for some of that: its "
+        "distances are those from some of its nodes, its curvature that of edges around a random node or not measured, "
+        f"and above {SOLVED:,} nodes cuts and resistances are not measured."
+        if bool(large.any())
         else ""
     )
     return (
