@@ -73,7 +73,7 @@ def _rows(sample: AuditSample) -> list[dict[str, Any]]:
     rows = [
         _row(f"messages of one layer, {_CHANNELS} channels, all graphs", count, 4 * _CHANNELS * count, None),
         _row(f"Laplacian eigenvectors, k = {spectral.k}", nodes, 4 * spectral.k * nodes, None),
-        _solved("exact resistances, one dense matrix of the largest graph", largest),
+        _solved("exact resistances of the largest graph", largest),
         _row("RRWP on edges", count, 4 * walks.pair_channels * count, walks.max_gigabytes),
         _row("RRWP on all pairs", pairs, 4 * walks.pair_channels * pairs, walks.max_gigabytes),
         _row("node pairs, full", pairs, _PAIR * pairs, plain.max_gigabytes),
