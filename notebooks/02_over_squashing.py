@@ -157,7 +157,7 @@ figure.legend(loc="outside right upper", frameon=False, fontsize=9)
 figure
 
 # %% [markdown]
-# Six random networks each, their median on the left and their mean on the right. Width does not change the shares at all.
+# Six random networks each, their median on the left and their mean on the right. Width does not change the shares.
 # Depth raises the share of the target until every node of the ring counts the same (that is over-smoothing), but by
 # then hardly anything arrives: gradients vanish. Residuals repair that, and halve the share or worse, as
 # a node now hears mostly itself. Vanishing gradients and squashing are two troubles, and `gradient_gain` tells them
@@ -219,10 +219,10 @@ figure
 print(describe_rewiring(oxytocin, variants["GTR, 8 edges"]))
 
 # %% [markdown]
-# Eight edges beside the 71 bonds bring the far half of the molecule within earshot. One of GTR's ends beside our atom,
-# which is no accident: resistances are largest at the far ends. Over all pairs, eight *random* edges of the same lengths
-# do as well up to twenty hops. Most of the gain is that there are long edges at all, and a result with a rewiring and
-# without this control says little about the rewiring.
+# Eight edges beside the 71 bonds bring the far half of the molecule within earshot. One of GTR's ends is beside our
+# atom, which is no accident: resistances are largest at the far ends. Over all pairs, eight *random* edges of the same
+# lengths do as well up to twenty hops. Most of the gain is that there are long edges at all, and a result with a
+# rewiring and without this control says little about the rewiring.
 #
 # *What this does not say.* Random weights show what a network hears before it has learned anything, which is where
 # training starts, not where it has to end: the MaxMin layer of notebook 01 listens five hops far on an unchanged
