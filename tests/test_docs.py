@@ -95,6 +95,7 @@ def test_docstrings_become_markdown() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_site(tmp_path: Path) -> None:
     """One build, many questions: it takes half a minute of a core."""
     site = tmp_path / "site"
@@ -105,7 +106,7 @@ def test_site(tmp_path: Path) -> None:
         env=os.environ | silent,
         capture_output=True,
         text=True,
-        timeout=550,
+        timeout=1700,
     )
     assert build.returncode == 0, build.stderr + build.stdout
     pages = {
