@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,11 +38,11 @@ def row_classes(table: Tensor) -> Tensor:
     word = torch.zeros(table.size(0), dtype=torch.long, device=table.device)
     size = 1
     for column in table.unbind(1):
-        distinct, rank = torch.unique(column, return_inverse=True)
-        if size * distinct.numel() >= _WORD:
+        rank, count = _ranked(column)
+        if size * count >= _WORD:
             word, size = _ranked(word)
-        word = word * distinct.numel() + rank
-        size *= max(distinct.numel(), 1)
+        word = word * count + rank
+        size *= max(count, 1)
     return _ranked(word)[0]
 
 
@@ -75,9 +76,20 @@ def multiset_classes(values: Tensor, owner: Tensor, owners: int) -> Tensor:
     return _ranked(result)[0]
 
 
-def _ranked(word: Tensor) -> tuple[Tensor, int]:
-    distinct, rank = torch.unique(word, return_inverse=True)
-    return rank, distinct.numel()
+def _ranked(values: Tensor) -> tuple[Tensor, int]:
+    """Place of every value among the distinct ones, and how many those are."""
+    if values.numel() and not values.is_floating_point():
+        low, high = (int(bound) for bound in values.long().aminmax())
+        if high - low < 2 * values.numel():  # marking which there are needs no sorting
+            values = values.long() - low
+            there = torch.zeros(high - low + 1, dtype=torch.long, device=values.device)
+            place = there.index_fill_(0, values, 1).cumsum(0)
+            return place[values] - 1, int(place[-1])
+    if values.is_cuda:
+        distinct, rank = torch.unique(values, return_inverse=True)
+        return rank, distinct.numel()
+    distinct, rank = np.unique(values.numpy(), return_inverse=True)  # half the time of torch's
+    return torch.from_numpy(rank), distinct.size
 
 
 def _by_owner(values: Tensor, owner: Tensor) -> Tensor:
