@@ -37,7 +37,7 @@ _DEGREES = 0.05
 of large dense graphs (von Luxburg, Radl and Hein, JMLR 2014): about the accuracy of a sketch of resistances."""
 
 _ALIKE = 0.8
-"""Of the fall of the resistance by the best rewiring. No theory; random edges that do so much leave little to choose."""
+"""Of the fall of the resistance by the best rewiring. No theory: random edges that do so much leave few to choose."""
 
 _MOVED = 0.95
 """Ratio of resistance after to before: above it, a rewiring has hardly changed what it is meant to change."""
