@@ -211,7 +211,7 @@ dt { color: #616e7c; font-weight: 600 } dd { margin: 0; min-width: 0; max-width:
 code { font: .86em ui-monospace, Menlo, Consolas, monospace; background: #fff; border: 1px solid #e4e7eb;
        border-radius: 3px; padding: .05rem .3rem; overflow-wrap: anywhere; box-decoration-break: clone }
 .command { display: block; margin: .3rem 0; padding: .25rem .6rem; width: fit-content; max-width: 100%;
-           box-sizing: border-box; white-space: nowrap; overflow-x: auto }
+           box-sizing: border-box; white-space: nowrap; overflow-x: auto; font-size: .8em; scrollbar-width: thin }
 nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: .8rem 0; margin: 1.6rem 0;
       border: solid #e4e7eb; border-width: 1px 0 }
 nav a, a { color: #0072B2; text-decoration: none } nav a:hover { text-decoration: underline }
