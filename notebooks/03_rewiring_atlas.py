@@ -103,8 +103,8 @@ figure
 # %% [markdown]
 # What is seen. GTR and FoSR join far ends, FoSR those of the one cut it looks at, and random edges of the same lengths
 # look much the same. Curvature (SDRF, BORF, AFR) works on what is near: it widens the mouths of the ring and thins out
-# the cliques. LASER and DRew add what is a few hops away, all around. DIGL draws nodes to busy ones nearby. The expander
-# and the virtual node do not look at the graph at all, and reach everybody.
+# the cliques. LASER and DRew add what is a few hops away, all around. DIGL draws nodes to busy ones nearby. The
+# expander and the virtual node do not look at the graph at all, and reach everybody.
 
 # %%
 table = {"as it is": reports["GTR"].before} | {name: report.after for name, report in reports.items()}
