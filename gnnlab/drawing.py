@@ -12,7 +12,9 @@ __all__ = ["COLOURS", "GRID", "INK", "QUIET", "heading", "new_figure", "quiet_ax
 
 # Okabe-Ito, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#4D4D4D")
-INK, QUIET, GRID = "#1f2933", "#616e7c", "#e4e7eb"
+INK = "#1f2933"
+QUIET = "#616e7c"
+GRID = "#e4e7eb"
 
 
 def new_figure(width: float, height: float) -> Figure:

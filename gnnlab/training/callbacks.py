@@ -29,7 +29,8 @@ __all__ = [
     "early_stopping",
 ]
 
-BEST, LAST = "best.ckpt", "last.ckpt"
+BEST = "best.ckpt"
+LAST = "last.ckpt"
 
 
 class DivergenceError(GnnlabError, ArithmeticError):
