@@ -28,7 +28,7 @@ from gnnlab.training import GraphTask, train_and_evaluate
 # %% [markdown]
 # ## Three models for one task
 #
-# *Count*: about half of the nodes of a tree with a few extra edges are marked, and every node has to say how many there are.
+# *Count*: about half of the nodes of a tree with a few extra edges are marked, and every node has to say how many.
 # A GCN of two layers; an `IGNN`, whose states are the fixed point of a layer; an `EnergyGNN`, whose states minimise a
 # convex energy. Training is short, as we compare each model with itself.
 
