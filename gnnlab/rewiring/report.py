@@ -67,7 +67,7 @@ class RewiringReport:
 
     def table(self) -> Table:
         """Means over the graphs before and after, and their ratio."""
-        table = Table("mean over the graphs", title=f"{self.added.numel():,} graphs")
+        table = Table("mean over the graphs", title=_counted(self.added.numel()))
         for name in ("before", "after", "ratio"):
             table.add_column(name, justify="right")
         for name, label in _LABELS.items():
@@ -226,6 +226,10 @@ def _label_agreement(data: Data, edges: Tensor, ptr: Tensor) -> Tensor:
     if not labels:
         return torch.full_like(ptr[1:], torch.nan, dtype=torch.float64)
     return homophily(edges, y, ptr).edge
+
+
+def _counted(graphs: int) -> str:
+    return "1 graph" if graphs == 1 else f"{graphs:,} graphs"
 
 
 def _mean(values: Tensor) -> float:
