@@ -152,9 +152,9 @@ figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fram
 figure
 
 # %% [markdown]
-# Only GTR stays clear of chance in what it optimises. FoSR is ahead in the gap, or ties with GTR, for the first five edges; then it keeps
-# widening a cut that is no longer the narrowest, and random edges do better. That is one graph; on others the order may
-# be another, which is why `gnnlab reproduce rewiring/...` has random edges in every table.
+# Only GTR stays clear of chance in what it optimises. FoSR is ahead in the gap, or ties with GTR, for the first five
+# edges; then it keeps widening a cut that is no longer the narrowest, and random edges do better. That is one graph; on
+# others the order may be another, which is why `gnnlab reproduce rewiring/...` has random edges in every table.
 #
 # ## A whole dataset
 #

@@ -48,9 +48,10 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _parts(rows: Sequence[dict[str, Any]]) -> Iterable[tuple[str, list[str], list[list[str]]]]:
-    keys = list(dict.fromkeys((row["set"], row["weights"]) for row in rows))
-    for name, weights in keys:
-        chosen = [row for row in rows if (row["set"], row["weights"]) == (name, weights)]
+    tables: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:  # parts of a set of different sizes have tables of their own
+        tables.setdefault((row["set"], row["weights"], *row["groups"].items()), []).append(row)
+    for (name, weights, *_), chosen in tables.items():
         sizes = chosen[0]["groups"]
         names = list(sizes) if 1 < len(sizes) <= _MOST_COLUMNS else []
         total = "pairs" if chosen[0]["paired"] else "graphs, classes"

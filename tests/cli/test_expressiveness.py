@@ -111,6 +111,9 @@ def test_a_file_grows_over_runs(gnnlab, tmp_path) -> None:
     assert second[1] == first[1]
     assert "--draws 1" in second[1]["command"]
     assert "--draws 2" in second[0]["command"]
+    assert gnnlab("bench", "expressiveness", "--set", "named", "--groups", 1, "--json", path, "gin")[0] == 0
+    shown = gnnlab("report", path)[1]
+    assert shown.count("named, random weights") == 2  # two pairs, one pair
     path.write_text("{}")
     code, _, err = gnnlab(*run, 1, "gin")
     assert code == 1
