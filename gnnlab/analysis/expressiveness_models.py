@@ -97,7 +97,7 @@ def _subgraphs(recipe: Recipe) -> Subject:
     lifting = NodePairs(recipe.policy, recipe.hops, recipe.marking)
     if "vGL" in recipe.aggregations:
         return Subject(build, (lifting,), "gswl")  # the neighbours' sums over all roots add nothing to vG
-    marking = "distance" if recipe.marking == "distance" else "node"
+    marking = "node" if recipe.diagonal else recipe.marking  # weights of their own tell roots
     pooling = "sv" if recipe.pool == "SV" else "vs"
     bound = SubgraphWL(recipe.aggregations, pooling, marking, recipe.hops if ego else None)
     return Subject(build, (lifting,), bound)

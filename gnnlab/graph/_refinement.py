@@ -64,14 +64,15 @@ class EqualGraphs:
         return torch.eye(self.size, dtype=torch.long, device=self.node.device)
 
     def heard(self, messages: Tensor) -> Tensor:
-        """[B, n, S], sum over the edges into every node of the messages [B, n, S] of their sources."""
+        """[B, n, S], sum over the edges into every node of the messages [B, n, S] of their sources; 0 says nothing."""
         source, target = self.edge_index
         flat = messages.flatten(0, 1)
         result = torch.zeros_like(flat)
         for part in torch.arange(source.numel(), device=source.device).split(max(_CELLS // max(flat.size(1), 1), 1)):
             entries = flat[source[part]]
             if self.edge is not None:
-                entries = mix(entries.add_(self.edge[part, None]))
+                silent = entries == 0
+                entries = mix(entries.add_(self.edge[part, None])).masked_fill_(silent, 0)
             result.index_add_(0, target[part], entries)
         return result.view_as(messages)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from gnnlab.errors import ConfigError, nearest
@@ -51,8 +52,8 @@ class SubgraphWL:
     Args:
         aggregations: What a pair reads besides its own colour.
         pooling: ``vs`` pools the nodes of every subgraph first, then the subgraphs; ``sv`` the other way round.
-        marking: What a node of a subgraph starts with: ``node`` (whether it is the root) or ``distance`` (the hops
-            from the root to it). Neither changes what is told apart unless ``hops`` cuts subgraphs out.
+        marking: What a node of a subgraph starts with: ``node`` (whether it is the root), ``distance`` (the hops from
+            the root to it) or ``none`` (GNN-AK). The first two tell the same apart unless ``hops`` cuts subgraphs out.
         hops: Subgraphs are cut to the nodes at most so many hops from the root; not at all by default.
 
     Raises:
@@ -61,12 +62,12 @@ class SubgraphWL:
 
     aggregations: tuple[str, ...] = ("uL",)
     pooling: Literal["vs", "sv"] = "vs"
-    marking: Literal["node", "distance"] = "node"
+    marking: Literal["node", "distance", "none"] = "node"
     hops: int | None = None
 
     def __post_init__(self) -> None:
         asked = [("aggregation", name, _AGGREGATIONS) for name in self.aggregations]
-        for what, name, known in (*asked, ("pooling", self.pooling, _POOLED), ("marking", self.marking, MARKINGS)):
+        for what, name, known in (*asked, ("pooling", self.pooling, _POOLED), ("marking", self.marking, _MARKINGS)):
             if name not in known:
                 raise ConfigError(f"unknown {what} {name!r}", where="SubgraphWL", hint=nearest(str(name), known))
         if self.hops is not None and self.hops < 0:
@@ -77,7 +78,7 @@ class SubgraphWL:
 
     def program(self, graphs: EqualGraphs) -> Program:
         # [B, v, u]: a row of words for every node, so that one sum over the edges serves all subgraphs.
-        start = folded(graphs.node[:, :, None], MARKINGS[self.marking](graphs).transpose(1, 2))
+        start = folded(graphs.node[:, :, None], _MARKINGS[self.marking](graphs).transpose(1, 2))
         kept = None if self.hops is None else ((graphs.hops >= 0) & (graphs.hops <= self.hops)).transpose(1, 2).long()
         reads = [_AGGREGATIONS[name] for name in self.aggregations]
 
@@ -119,6 +120,8 @@ _AGGREGATIONS: dict[str, Callable[[EqualGraphs, Tensor], Tensor]] = {
     "vv": lambda graphs, words: _diagonal(words)[:, :, None],
     "vu": lambda graphs, words: words.transpose(1, 2),
 }
+
+_MARKINGS = {**MARKINGS, "none": lambda graphs: torch.zeros_like(graphs.identity[None])}
 
 _POOLED = {"vs": (1, 2), "sv": (2, 1)}
 """Dimension that is pooled first, and second."""

@@ -81,7 +81,8 @@ def slow_subgraph(method: SubgraphWL, graphs: list[Slow], rounds: int | None) ->
     def start(g: Slow) -> dict:
         limit = len(g.nodes) if method.hops is None else method.hops
         kept = [p for p in product(g.nodes, g.nodes) if method.hops is None or 0 <= g.hops[p[0]][p[1]] <= limit]
-        marks = {p: p[0] == p[1] if method.marking == "node" else g.hops[p[0]][p[1]] for p in kept}
+        mark = {"node": lambda u, v: u == v, "distance": lambda u, v: g.hops[u][v], "none": lambda u, v: 0}
+        marks = {pair: mark[method.marking](*pair) for pair in kept}
         return {(u, v): (g.x[v], marks[u, v]) for u, v in kept}
 
     def read(g: Slow, c: dict, name: str, u: int, v: int) -> Hashable:
@@ -264,7 +265,7 @@ def test_many_graphs_equal_the_definition(method) -> None:
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_many_subgraphs_equal_the_definition(aggregation) -> None:
     union = crowd(4, False)
-    for pooling, marking, hops in product(("vs", "sv"), ("node", "distance"), (None, 1)):
+    for pooling, marking, hops in product(("vs", "sv"), ("node", "distance", "none"), (None, 1)):
         check_definition(SubgraphWL((aggregation,), pooling, marking, hops), union, 1, 2)
         check_definition(SubgraphWL(("uL", aggregation), pooling, marking, hops), union, 2, 1)
 
