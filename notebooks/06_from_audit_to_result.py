@@ -15,8 +15,7 @@ from functools import partial
 import torch
 from torch.nn.functional import l1_loss
 
-from gnnlab.analysis import ceilings
-from gnnlab.analysis.audit import audit
+from gnnlab.analysis import audit, ceilings
 from gnnlab.benchmark.statistics import compare, summarise
 from gnnlab.data import GraphLoader, load_dataset
 from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes

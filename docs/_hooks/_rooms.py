@@ -40,7 +40,7 @@ ROOMS = (
     Room("gnnlab.training", "Training"),
     Room("gnnlab.benchmark", "Benchmark", pages=False),
     Room("gnnlab.analysis", "Analysis"),
-    Room("gnnlab.analysis.audit", "Audit", pages=False),
+    Room("gnnlab.analysis.auditing", "Audit", pages=False),
     Room("gnnlab.testing", "Testing", pages=False),
     Room("gnnlab.testing.strategies", "Strategies", pages=False),
     Room("gnnlab.typing", "Attribute contract", pages=False),

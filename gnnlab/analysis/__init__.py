@@ -3,7 +3,7 @@
 from gnnlab.analysis.actions import ACTIONS, ActionStatistics, action_statistics
 from gnnlab.analysis.asynchrony import AsynchronousRun, RandomSchedule, ScriptedSchedule, asynchronous_run
 from gnnlab.analysis.asynchrony_table import AsynchronyRow, asynchrony_table
-from gnnlab.analysis.audit import AuditReport, audit
+from gnnlab.analysis.auditing import AuditReport, audit
 from gnnlab.analysis.brec import BrecProtocol, PairOutcome, paired_statistic, statistic_threshold, train_pairs
 from gnnlab.analysis.ceilings import Ceiling, CeilingReport, ceilings
 from gnnlab.analysis.duplicates import Duplicates, NoiseFloor, isomorphic_duplicates, label_noise_floor

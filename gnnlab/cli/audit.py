@@ -16,8 +16,8 @@ from gnnlab.cli._console import make_console
 from gnnlab.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from gnnlab.analysis.audit import AuditReport, Section
-    from gnnlab.analysis.audit.sample import AuditSample
+    from gnnlab.analysis.auditing import AuditReport, Section
+    from gnnlab.analysis.auditing.sample import AuditSample
 
 __all__ = ["main"]
 
@@ -47,15 +47,15 @@ def main(argv: list[str]) -> int:
     if options.sample is not None and options.sample < 1:
         raise ConfigError("must be at least 1", where="--sample")
 
-    from gnnlab.analysis.audit.audit import SECTIONS
+    from gnnlab.analysis.auditing.audit import SECTIONS
 
     keys = list(dict.fromkeys(options.sections or SECTIONS))
     for key in keys:
         if key not in SECTIONS:
             raise ConfigError(f"unknown section '{key}'", where="--section", hint=nearest(key, SECTIONS))
 
-    from gnnlab.analysis.audit import render
-    from gnnlab.analysis.audit.sample import audit_sample
+    from gnnlab.analysis.auditing import render
+    from gnnlab.analysis.auditing.sample import audit_sample
 
     sample = audit_sample(
         _dataset(options.dataset), split=options.split, sample=options.sample, seed=options.seed, progress=True
@@ -95,7 +95,7 @@ class _Work:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self, keys: Sequence[str], bars: Progress) -> None:
-        from gnnlab.analysis.audit import audit
+        from gnnlab.analysis.auditing import audit
 
         whole = bars.add_task("", total=len(keys))
         inner = bars.add_task("", total=None)
@@ -107,8 +107,8 @@ class _Work:
             bars.advance(whole)
 
     def report(self) -> AuditReport:
-        from gnnlab.analysis.audit import AuditReport
-        from gnnlab.analysis.audit.verdict import findings
+        from gnnlab.analysis.auditing import AuditReport
+        from gnnlab.analysis.auditing.verdict import findings
         from gnnlab.cli._experiments_of import experiments_of
 
         name = self.sample.name
@@ -136,7 +136,7 @@ def _progress() -> Progress:
 
 
 def _written(report: AuditReport, argv: list[str], options: argparse.Namespace) -> Iterator[Path]:
-    from gnnlab.analysis.audit import render
+    from gnnlab.analysis.auditing import render
 
     for path in (options.html, options.markdown, options.json):
         if path is not None:

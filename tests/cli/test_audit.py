@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from gnnlab.analysis.audit import SECTIONS
+from gnnlab.analysis.auditing import SECTIONS
 from gnnlab.data import GraphStore, load_dataset
 
 SMALL = ("--sample", 20, "--section", "size", "--section", "topology")

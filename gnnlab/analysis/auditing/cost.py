@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._facts import number
-from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample, union_of
+from gnnlab.analysis.auditing._facts import number
+from gnnlab.analysis.auditing.report import AuditTable, Picture, Section
+from gnnlab.analysis.auditing.sample import AuditSample, union_of
 from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes
 from gnnlab.encodings import RRWP, LaplacianPE
 from gnnlab.graph import undirected_edges

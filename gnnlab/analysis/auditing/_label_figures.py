@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gnnlab.analysis.audit._histogram import Histogram, histogram
+from gnnlab.analysis.auditing._histogram import Histogram, histogram
 from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes
 
 if TYPE_CHECKING:

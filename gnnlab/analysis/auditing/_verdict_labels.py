@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gnnlab.analysis.audit._facts import Facts, number, share
-from gnnlab.analysis.audit.report import Finding
+from gnnlab.analysis.auditing._facts import Facts, number, share
+from gnnlab.analysis.auditing.report import Finding
 
 __all__ = ["label_findings"]
 

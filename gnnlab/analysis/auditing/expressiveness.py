@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._classes import Beyond, beyond_classes, round_classes
-from gnnlab.analysis.audit._facts import number, share
-from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample
+from gnnlab.analysis.auditing._classes import Beyond, beyond_classes, round_classes
+from gnnlab.analysis.auditing._facts import number, share
+from gnnlab.analysis.auditing.report import AuditTable, Picture, Section
+from gnnlab.analysis.auditing.sample import AuditSample
 from gnnlab.analysis.ceilings_colours import union_of
 from gnnlab.analysis.ceilings_scores import Targets, best_scores, read_targets
 from gnnlab.data import GraphStore

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gnnlab.analysis.audit._facts import Facts, number, share
-from gnnlab.analysis.audit.report import Finding
+from gnnlab.analysis.auditing._facts import Facts, number, share
+from gnnlab.analysis.auditing.report import Finding
 
 __all__ = ["expressiveness_findings"]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit.cost import cost_section
-from gnnlab.analysis.audit.sample import audit_sample
+from gnnlab.analysis.auditing.cost import cost_section
+from gnnlab.analysis.auditing.sample import audit_sample
 from gnnlab.data import GraphStore
 from gnnlab.errors import BudgetError
 from gnnlab.lifting import NodePairs, Paths

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit import rewiring
-from gnnlab.analysis.audit.rewiring import rewiring_section
-from gnnlab.analysis.audit.sample import audit_sample
+from gnnlab.analysis.auditing import rewiring
+from gnnlab.analysis.auditing.rewiring import rewiring_section
+from gnnlab.analysis.auditing.sample import audit_sample
 from gnnlab.rewiring import GTR, describe_rewiring
 
 

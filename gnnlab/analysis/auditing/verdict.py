@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gnnlab.analysis.audit._facts import Facts
-from gnnlab.analysis.audit._verdict_data import data_findings
-from gnnlab.analysis.audit._verdict_expressiveness import expressiveness_findings
-from gnnlab.analysis.audit._verdict_labels import label_findings
-from gnnlab.analysis.audit._verdict_reach import reach_findings
-from gnnlab.analysis.audit.report import Finding, Section
+from gnnlab.analysis.auditing._facts import Facts
+from gnnlab.analysis.auditing._verdict_data import data_findings
+from gnnlab.analysis.auditing._verdict_expressiveness import expressiveness_findings
+from gnnlab.analysis.auditing._verdict_labels import label_findings
+from gnnlab.analysis.auditing._verdict_reach import reach_findings
+from gnnlab.analysis.auditing.report import Finding, Section
 
 if TYPE_CHECKING:
     from gnnlab.data.task import TaskSpec

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._facts import number, share
-from gnnlab.analysis.audit._histogram import Histogram, histogram
-from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample, union_of
+from gnnlab.analysis.auditing._facts import number, share
+from gnnlab.analysis.auditing._histogram import Histogram, histogram
+from gnnlab.analysis.auditing.report import AuditTable, Picture, Section
+from gnnlab.analysis.auditing.sample import AuditSample, union_of
 from gnnlab.drawing import COLOURS, heading, new_figure
 from gnnlab.graph import undirected_edges
 from gnnlab.ops import expand_ptr

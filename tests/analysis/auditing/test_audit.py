@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from gnnlab.analysis import AuditReport, audit
-from gnnlab.analysis.audit import SECTIONS, audit_sample
+from gnnlab.analysis.auditing import SECTIONS, audit_sample
 from gnnlab.data import GraphStore, TaskSpec
 from gnnlab.errors import BudgetError, ConfigError, DataError
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._facts import number, share
-from gnnlab.analysis.audit._label_figures import balance_figure, target_figure, target_histograms
-from gnnlab.analysis.audit._label_neighbours import NEIGHBOUR_TEXT, neighbour_part
-from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample
+from gnnlab.analysis.auditing._facts import number, share
+from gnnlab.analysis.auditing._label_figures import balance_figure, target_figure, target_histograms
+from gnnlab.analysis.auditing._label_neighbours import NEIGHBOUR_TEXT, neighbour_part
+from gnnlab.analysis.auditing.report import AuditTable, Picture, Section
+from gnnlab.analysis.auditing.sample import AuditSample
 from gnnlab.analysis.ceilings_scores import Targets, best_scores, read_targets
 from gnnlab.analysis.duplicates import NoiseFloor, label_noise_floor
 from gnnlab.data.task import TaskSpec

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit import _topology_sample, audit_sample
-from gnnlab.analysis.audit._bridges import is_bridge
-from gnnlab.analysis.audit.topology import topology_section
+from gnnlab.analysis.auditing import _topology_sample, audit_sample
+from gnnlab.analysis.auditing._bridges import is_bridge
+from gnnlab.analysis.auditing.topology import topology_section
 
 
 def data(graph: nx.Graph) -> Data:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from gnnlab.analysis.audit import audit_sample
-from gnnlab.analysis.audit.sample import union_of
+from gnnlab.analysis.auditing import audit_sample
+from gnnlab.analysis.auditing.sample import union_of
 from gnnlab.data import GraphStore, TaskSpec
 from gnnlab.errors import ConfigError, DataError
 

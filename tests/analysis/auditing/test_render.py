@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gnnlab.analysis.audit import AuditReport, AuditTable, Finding, Picture, Section, render
+from gnnlab.analysis.auditing import AuditReport, AuditTable, Finding, Picture, Section, render
 from gnnlab.drawing import new_figure
 
 

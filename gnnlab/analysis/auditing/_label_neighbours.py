@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._facts import number, share
-from gnnlab.analysis.audit._label_figures import distance_figure
-from gnnlab.analysis.audit.report import AuditTable, Picture
-from gnnlab.analysis.audit.sample import AuditSample, union_of
+from gnnlab.analysis.auditing._facts import number, share
+from gnnlab.analysis.auditing._label_figures import distance_figure
+from gnnlab.analysis.auditing.report import AuditTable, Picture
+from gnnlab.analysis.auditing.sample import AuditSample, union_of
 from gnnlab.analysis.ceilings_scores import Targets
 from gnnlab.graph import homophily
 from gnnlab.graph.neighbour_labels import homophily_by_distance, neighbourhood_similarity

@@ -8,15 +8,15 @@ from time import perf_counter
 from torch import Tensor
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit.cost import cost_section
-from gnnlab.analysis.audit.expressiveness import expressiveness_section
-from gnnlab.analysis.audit.labels import labels_section
-from gnnlab.analysis.audit.report import AuditReport, Section
-from gnnlab.analysis.audit.rewiring import rewiring_section
-from gnnlab.analysis.audit.sample import AuditSample, audit_sample
-from gnnlab.analysis.audit.size import size_section
-from gnnlab.analysis.audit.topology import topology_section
-from gnnlab.analysis.audit.verdict import findings
+from gnnlab.analysis.auditing.cost import cost_section
+from gnnlab.analysis.auditing.expressiveness import expressiveness_section
+from gnnlab.analysis.auditing.labels import labels_section
+from gnnlab.analysis.auditing.report import AuditReport, Section
+from gnnlab.analysis.auditing.rewiring import rewiring_section
+from gnnlab.analysis.auditing.sample import AuditSample, audit_sample
+from gnnlab.analysis.auditing.size import size_section
+from gnnlab.analysis.auditing.topology import topology_section
+from gnnlab.analysis.auditing.verdict import findings
 from gnnlab.data import GraphStore
 from gnnlab.errors import ConfigError, GnnlabError, nearest
 

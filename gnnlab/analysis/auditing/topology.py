@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gnnlab.analysis.audit._facts import number, share
-from gnnlab.analysis.audit._histogram import histogram
-from gnnlab.analysis.audit._topology_sample import LARGEST, SOLVED, measure_topology
-from gnnlab.analysis.audit.report import AuditTable, Picture, Section
-from gnnlab.analysis.audit.sample import AuditSample, Excerpt
+from gnnlab.analysis.auditing._facts import number, share
+from gnnlab.analysis.auditing._histogram import histogram
+from gnnlab.analysis.auditing._topology_sample import LARGEST, SOLVED, measure_topology
+from gnnlab.analysis.auditing.report import AuditTable, Picture, Section
+from gnnlab.analysis.auditing.sample import AuditSample, Excerpt
 from gnnlab.drawing import COLOURS, INK, QUIET, heading, new_figure, quiet_axes
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def topology_section(sample: AuditSample, track: Callable[[Sequence[Tensor]], It
     """Distances, resistances, cuts and curvature.
 
     Args:
-        sample: What is looked at; see :func:`gnnlab.analysis.audit._topology_sample.measure_topology` for how much of
+        sample: What is looked at; :func:`gnnlab.analysis.auditing._topology_sample.measure_topology` says how much of
             it.
         track: Wraps the chunks of graphs.
     """

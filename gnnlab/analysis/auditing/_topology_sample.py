@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit._bridges import is_bridge
-from gnnlab.analysis.audit.sample import AuditSample, Excerpt, union_of
+from gnnlab.analysis.auditing._bridges import is_bridge
+from gnnlab.analysis.auditing.sample import AuditSample, Excerpt, union_of
 from gnnlab.analysis.topology import topology_profile
 from gnnlab.data import GraphStore
 from gnnlab.graph import (

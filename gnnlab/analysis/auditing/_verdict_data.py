@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gnnlab.analysis.audit._facts import Facts, number, share
-from gnnlab.analysis.audit.report import Finding
+from gnnlab.analysis.auditing._facts import Facts, number, share
+from gnnlab.analysis.auditing.report import Finding
 
 __all__ = ["data_findings"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gnnlab.analysis.audit._remedies import Remedies
+from gnnlab.analysis.auditing._remedies import Remedies
 
 if TYPE_CHECKING:
-    from gnnlab.analysis.audit.report import Section
+    from gnnlab.analysis.auditing.report import Section
     from gnnlab.data.task import TaskSpec
 
 __all__ = ["Facts", "listed", "number", "share"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit import audit_sample
-from gnnlab.analysis.audit.labels import labels_section
+from gnnlab.analysis.auditing import audit_sample
+from gnnlab.analysis.auditing.labels import labels_section
 from gnnlab.data import GraphStore, TaskSpec, load_dataset
 
 NAN = float("nan")

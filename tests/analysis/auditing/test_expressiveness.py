@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 
 from gnnlab.analysis import ceilings
-from gnnlab.analysis.audit import _classes, expressiveness
-from gnnlab.analysis.audit.expressiveness import expressiveness_section
-from gnnlab.analysis.audit.sample import audit_sample
+from gnnlab.analysis.auditing import _classes, expressiveness
+from gnnlab.analysis.auditing.expressiveness import expressiveness_section
+from gnnlab.analysis.auditing.sample import audit_sample
 from gnnlab.data import GraphStore, load_dataset
 
 

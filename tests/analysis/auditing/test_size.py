@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnlab.analysis.audit import audit_sample
-from gnnlab.analysis.audit._histogram import histogram
-from gnnlab.analysis.audit.size import size_section
+from gnnlab.analysis.auditing import audit_sample
+from gnnlab.analysis.auditing._histogram import histogram
+from gnnlab.analysis.auditing.size import size_section
 
 
 def sized(*graphs: Data) -> dict:

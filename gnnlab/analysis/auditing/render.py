@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnnlab import pages
-from gnnlab.analysis.audit.report import AuditReport, AuditTable, Finding, Section
-from gnnlab.analysis.audit.verdict import ORDER
+from gnnlab.analysis.auditing.report import AuditReport, AuditTable, Finding, Section
+from gnnlab.analysis.auditing.verdict import ORDER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnlab.analysis.audit import Finding, Section
-from gnnlab.analysis.audit._remedies import Remedies
-from gnnlab.analysis.audit.verdict import ORDER, findings
+from gnnlab.analysis.auditing import Finding, Section
+from gnnlab.analysis.auditing._remedies import Remedies
+from gnnlab.analysis.auditing.verdict import ORDER, findings
 from gnnlab.cli._experiments_of import experiments_of
 from gnnlab.data.card import card
 
