@@ -10,7 +10,6 @@ import socket
 import sys
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from nbformat import NotebookNode
@@ -108,7 +107,7 @@ def test_what_a_notebook_says_depends_on_its_cells_only(tmp_path: Path) -> None:
     assert [output.output_type for output in first.cells[1].outputs] == ["stream", "execute_result"]
     assert first.cells[1].outputs[0].text == "a\nb\n"
     assert first.cells[2].outputs == []
-    assert jupytext.writes(first, fmt="py:percent").count("# %%") == 3
+    assert len(first.cells) == 3
     assert getpass.getuser() not in nbformat.writes(first) or len(getpass.getuser()) < 5
 
 

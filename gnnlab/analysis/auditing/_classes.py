@@ -24,8 +24,8 @@ _STEPS = 20
 _TRIPLES = 3 * 10**8
 """Triples of nodes of all graphs together up to which pairs are refined: what a round takes."""
 
-_LARGEST = 10**7
-"""Nodes and edges of the graphs whose walks are computed."""
+_WORK = 2 * 10**10
+"""Multiply-adds of walks: half a minute of one core at most."""
 
 _STRONGER = {"swl-vs": "subgraph network, SWL(VS)", "2-fwl": "network on pairs of nodes, 2-FWL"}
 
@@ -101,10 +101,8 @@ def _stable(union: Union, classes: Tensor) -> Tensor:
 def _walks(union: Union, level: str, stable: Tensor) -> Beyond:
     """Message passing from the chances of walks of 1 to 20 steps to come back: RWSE."""
     method = "message passing + random walks (RWSE)"
-    if union.node.numel() + union.edge.numel() > _LARGEST:
-        return Beyond(method, None, f"there are {union.node.numel():,} nodes")
     try:
-        returns = walk_return_probabilities(union.edge_index, union.ptr, _STEPS)
+        returns = walk_return_probabilities(union.edge_index, union.ptr, _STEPS, max_work=_WORK)
     except BudgetError as error:
         return Beyond(method, None, error.what)
     values = quantise(returns, torch.zeros_like(union.node)).classes
