@@ -183,10 +183,11 @@ def _rewiring(facts: Facts) -> Iterator[Finding]:
     if not controls or not chosen:
         return
     best, control = min(chosen, key=_resistance), min(controls, key=_resistance)
-    budget = facts.get("rewiring", "budget")
+    budget, excerpt = (facts.get("rewiring", name) for name in ("budget", "excerpt"))
     evidence = f"resistance after / before: {best['name']} {number(best['resistance_ratio'])}, " + (
         f"{control['name']} {number(control['resistance_ratio'])}"
         + (f", at {number(budget)} edges per graph" if budget is not None else "")
+        + (f", measured on {excerpt}" if excerpt else "")
     )
     if _resistance(best) > _MOVED:
         yield Finding(

@@ -83,6 +83,7 @@ def rewiring_section(sample: AuditSample, track: Callable[[Sequence[Tensor]], It
                 continue
             (rows if name in equal else others).append(row)
     values = {"budget": budget, "rows": rows, "others": others, "sampled": len(store), "left_out": reasons}
+    values["excerpt"] = None if part.whole else part.text
     return Section(
         key="rewiring",
         title="What rewiring would change",

@@ -184,6 +184,8 @@ def test_random_edges_are_the_measure_of_a_rewiring() -> None:
     )
     better = said(verdict(rewiring=rows(0.3, 0.6)), "Chosen edges shorten these graphs more")
     assert "not of the score" in better.text
+    cut = verdict(rewiring={**rows(0.3, 0.6), "excerpt": "the 1,000 nodes nearest to a random node"})
+    assert "measured on the 1,000 nodes nearest" in said(cut, "Chosen edges shorten").evidence
     assert said(verdict(rewiring=rows(0.99, 1.0)), "hardly changes these graphs").standing == "fine"
 
 
