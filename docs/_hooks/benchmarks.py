@@ -48,7 +48,7 @@ def main() -> None:
             )
         summary.append(f"* [{title}]({path.stem}.md)")
         overview.append(
-            [f"[{title}]({path.stem}.md)", f"`{_short(content['command'])}`", _day(content), _machine(content)]
+            [f"[{title}]({path.stem}.md)", f"`{_short(_runs(content)[0][0])}`", _day(content), _machine(content)]
         )
     with mkdocs_gen_files.open("benchmarks/index.md", "a") as file:
         print("", markdown_table(["measurement", "command", "date", "hardware"], overview), sep="\n", file=file)
@@ -84,16 +84,26 @@ def _count(number: int, what: str) -> str:
 
 def _facts(content: Row, name: str) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in content["versions"].items())
-    commit = content.get("commit") or "unknown"
     lines = [
-        f"```bash\n{content['command']}\n```",
-        f"Measured on {_day(content)} on {_machine(content)}, {_count(content['hardware']['threads'], 'thread')}, with "
-        f"{versions}; "
-        f"commit `{commit[:10]}`{' with changes' if commit.endswith('+') else ''}. "
+        *(
+            f"```bash\n{command}\n```\n\nMeasured on {day}; commit `{commit[:10]}`"
+            f"{' with changes' if commit.endswith('+') else ''}."
+            for command, day, commit in _runs(content)
+        ),
+        f"On {_machine(content)}, {_count(content['hardware']['threads'], 'thread')}, with {versions}. "
         f"Everything that was written down: [{name}](../measurements/{name}).",
         "\n".join(f"* {note}" for note in content.get("notes", ())),
     ]
     return "\n\n".join(lines)
+
+
+def _runs(content: Row) -> list[tuple[str, str, str]]:
+    """Command, date and commit of every run the rows come from: rows may have their own."""
+    own = [row for row in content["rows"] if "command" in row and "commit" in row]
+    runs = own if len(own) == len(content["rows"]) > 0 else [content]
+    return list(
+        dict.fromkeys((run["command"], run.get("date", "")[:10], run.get("commit") or "unknown") for run in runs)
+    )
 
 
 def _tables(content: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
     sets = [comparison_set(name) for name in options.sets or (["brec"] if options.train else _SETS)]
     sets = sets if options.groups is None else [each.part(options.groups) for each in sets]
     options.seeds = options.seeds or [0]
-    command = " ".join(["gnnlab bench expressiveness", *argv])
+    command = shlex.join(["gnnlab", "bench", "expressiveness", *argv])
     file = None if options.json is None else RowFile(options.json, command)
     console, rows, failed, code = make_console(), [], [], 0
     try:
